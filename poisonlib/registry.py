@@ -25,7 +25,7 @@ def find(room: str, name: str):
 
 
 def parse(text: str) -> list[tuple[str, dict]]:
-    """``"mixup(k=4) + cutout"`` -> ``[("mixup", {"k": 4}), ("cutout", {})]``: literals only, nothing is evaluated."""
+    """``"mixup(k=4) + cutout"`` -> ``[("mixup", {"k": 4}), ("cutout", {})]``: literals and fractions of them, nothing else."""
     try:
         return list(_calls(ast.parse(text, mode="eval").body))
     except (SyntaxError, ValueError) as error:
@@ -39,9 +39,18 @@ def _calls(node):
     elif isinstance(node, ast.Name):
         yield node.id, {}
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        yield node.func.id, {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+        yield node.func.id, {k.arg: _literal(k.value) for k in node.keywords}
     else:
         raise ValueError("not a name or a call with named numbers")
+
+
+def _literal(node):
+    """The value of a literal, or of a fraction such as 16/255."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        over, under = ast.literal_eval(node.left), ast.literal_eval(node.right)
+        if isinstance(over, int | float) and isinstance(under, int | float) and under:
+            return over / under
+    return ast.literal_eval(node)
 
 
 def load(room: str, kind: str, choice, **numbers):
@@ -85,5 +94,12 @@ def describe(thing) -> dict:
 
 def label(thing) -> str:
     """``"mixup(k=4)"``: the name with those numbers that differ from their defaults, as a reader wants to see it."""
-    changed = [f"{f.name}={getattr(thing, f.name)!r}" for f in dataclasses.fields(thing) if getattr(thing, f.name) != f.default]
+    values = ((field.name, getattr(thing, field.name), field.default) for field in dataclasses.fields(thing))
+    changed = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
     return name_of(thing) + (f"({', '.join(changed)})" if changed else "")
+
+
+def _shown(value) -> str:
+    """A value as one writes it: steps of 1/255, in which pixels are counted, as such, if that is shorter."""
+    levels = f"{round(value * 255)}/255" if isinstance(value, float) and 0 < value < 1 else ""
+    return levels if levels and round(value * 255) / 255 == value and len(levels) < len(repr(value)) else repr(value)

@@ -1,4 +1,6 @@
-"""Pixels: at rest integers in steps of 1/255, in flight floats in [0, 1]; the only place that rounds."""
+"""Pixels: at rest integers in steps of 1/255, in flight floats in [0, 1]; the only place that rounds and projects."""
+
+import math
 
 import torch
 from jaxtyping import Float, Integer
@@ -13,3 +15,20 @@ def to_float(images: Integer[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def quantise(x: Float[Tensor, "*shape"]) -> Integer[Tensor, "*shape"]:
     """Bytes nearest to ``x`` (floats in [0, 1]); what is outside is clipped, as every 8-bit image file does."""
     return (x * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def project(delta: Float[Tensor, "*shape"], base: Float[Tensor, "*shape"], eps: float) -> Float[Tensor, "*shape"]:
+    """The perturbation nearest to ``delta`` that is at most ``eps`` anywhere and keeps ``base + delta`` (floats) in [0, 1]."""
+    return (base + delta.clamp(-eps, eps)).clamp(0, 1) - base
+
+
+def levels(eps: float) -> int:
+    """The largest change of a stored pixel, in steps of 1/255, that a budget (in units of [0, 1]) allows."""
+    return math.floor(eps * 255 + 1e-4)
+
+
+def to_bytes(x: Float[Tensor, "*shape"], base: Integer[Tensor, "*shape"], eps: float) -> Integer[Tensor, "*shape"]:
+    """Bytes nearest to ``x`` (floats in [0, 1]) and at most ``eps`` from ``base`` (bytes); never rounded outside the ball."""
+    most = levels(eps)
+    change = ((x * 255).round().int() - base).clamp(-most, most)
+    return (base + change).clamp(0, 255).to(torch.uint8)

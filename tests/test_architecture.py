@@ -13,11 +13,12 @@ import poisonlib
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
     {"registry", "rng", "tensors", "paths"},
-    {"data", "models", "augment", "privacy"},
+    {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},
     {"experiments"},
     {"papers"},
-    {"plots", "widgets"},
+    {"plots"},
+    {"widgets"},
     {"notebooks", "doctor"},
     {"report"},
     {"cli"},

@@ -231,5 +231,5 @@ def test_seeds_are_shared_between_cells():
     assert [trial.seed for trial in table] == [0, 1, 0, 1]
     records = experiments.run(table, workers=0)
     assert [r["result"]["wanted"] for r in records[:2]] == [r["result"]["wanted"] for r in records[2:]]
-    assert digest(table[0].victim(table[0].defence.augment)) != digest(table[2].victim(table[2].defence.augment))
+    assert digest(table[0].victim()) != digest(table[2].victim())
     assert attacks.load(table[0].describe()["attack"]) == table[0].attack

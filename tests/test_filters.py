@@ -15,14 +15,19 @@ from poisonlib.filters.activation_clustering import reduce
 from poisonlib.filters.spectral_signatures import signature
 
 
-def planted(sizes=(100, 80, 60), share=0.15, d=24, distance=8.0, seed=0):
-    """Gaussian features, one blob a class, and in class 1 a ``share`` of poisons that stand ``distance`` off; in random order."""
+def planted(sizes=(100, 80, 60), share=0.15, d=24, distance=8.0, seed=0, beside=None):
+    """Gaussian features, one blob a class, and in class 1 a ``share`` of poisons that stand ``distance`` off; in random order.
+
+    ``beside``: a class among whose images the poisons stand instead, as those of a targeted attack do.
+    """
     g = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(sizes)), sizes)
     poisoned = (labels == 1) & (np.cumsum(labels == 1) <= share * (labels == 1).sum())
     features = g.normal(size=(len(labels), d)) + g.normal(size=(len(sizes), d))[labels] * 3
     direction = g.normal(size=d)
     features[poisoned] += distance * direction / np.linalg.norm(direction)
+    if beside is not None:
+        features[poisoned] += features[labels == beside].mean(0) - features[poisoned].mean(0)
     order = g.permutation(len(labels))
     return (
         torch.tensor(features[order], dtype=torch.float32),
@@ -44,7 +49,7 @@ ALL += [filters.load(name, variant="released") for name in filters.names() if ha
 @pytest.mark.parametrize("choice", ALL, ids=registry.label)
 class TestContract:
     def test_it_judges_each_image_and_ranks_planted_poisons_high(self, choice):
-        features, labels, poisoned = planted()
+        features, labels, poisoned = planted(beside=0)
         before = features.clone(), labels.clone()
         verdict = choice.judge(features, labels)
         assert verdict.keep.shape == verdict.scores.shape == labels.shape

@@ -1,5 +1,6 @@
 """Trials as pure functions of a spec and a seed, a ledger of their records, and the runner that fills it."""
 
+from .crafted import craft as craft
 from .grid import check as check
 from .grid import grid as grid
 from .ledger import Ledger as Ledger

@@ -1,11 +1,12 @@
 """A table of a paper as a list of trials, and the checks that its records must pass."""
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
-from .. import attacks
+from .. import attacks, registry
+from ..tensors import levels
 from .profiles import profile as read_profile
+from .sound import refuse
 from .spec import Trial, defence
 
 
@@ -21,16 +22,21 @@ def grid(
 ) -> list[Trial]:
     """Every attack under every defence, ``trials`` times (default: the profile's number) with seeds from ``first_seed``.
 
-    Seeds are shared between cells, so rows of a table are paired. ``changes`` replace parts of the profile (``model=...``).
-    Everything is checked here, before any training: unknown names and numbers out of range raise.
+    Seeds are shared between cells, so rows of a table are paired. An attack given as text starts from the profile's numbers for it;
+    an adaptive one without anything to adapt to is the basic one. ``changes`` replace parts of the profile (``model=...``).
+    Everything is checked here, before any training: unknown names, numbers out of range and parts that do not go together raise.
     """
     base = dataclasses.replace(read_profile(scenario, profile), **changes)
     count = base.trials if trials is None else trials
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"trials={trials!r}: a whole number from 1")
-    rows = [(attacks.load(a), _defence(d)) for a in _listed(attack) for d in _listed(defence)]
+    defences = [_defence(choice) for choice in _listed(defence)]
+    rows = [(_facing(_attack(a, base.attacks), d), d) for a in _listed(attack) for d in defences]
     seeds = range(first_seed, first_seed + count)
-    return [Trial(base.data, base.model, base.recipe, a, d, base.numerics, seed) for a, d in rows for seed in seeds]
+    table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, seed) for a, d in rows for seed in seeds]
+    for trial in table[::count]:
+        refuse(trial)
+    return list(dict.fromkeys(table))
 
 
 def _listed(choice) -> list:
@@ -38,6 +44,17 @@ def _listed(choice) -> list:
 
 
 _defence = defence
+
+
+def _attack(choice, numbers: dict[str, dict]):
+    if not isinstance(choice, str):
+        return attacks.load(choice)
+    ((name, given),) = registry.parse(choice)
+    return attacks.load(name, **numbers.get(name, {}) | given)
+
+
+def _facing(attack, defence):
+    return attack.facing(defence.trains) if hasattr(attack, "facing") else attack
 
 
 def check(records: Iterable[dict], trials: Sequence[Trial]) -> str:
@@ -56,4 +73,4 @@ def _check_result(result: dict, trial: Trial) -> None:
     count, change = result["poisons"]["count"], result["poisons"]["largest change"]
     assert (count == 0) == getattr(trial.attack, "clean", False), f"{count} poisons for {trial.attack}"
     if eps := getattr(trial.attack, "eps", None):
-        assert change <= math.floor(eps * 255 + 1e-4), f"a pixel moved by {change}/255, eps is {eps * 255:.1f}/255"
+        assert change <= levels(eps), f"a pixel moved by {change}/255, eps is {eps * 255:.1f}/255"

@@ -94,11 +94,14 @@ def _row(record: dict) -> dict:
         "defence": trial.defence.label,
         "seed": trial.seed,
         "success": result["success"][0] / result["success"][1],
+        "wanted probability": result.get("wanted probability"),
         "goal images": result["success"][1],
         "clean accuracy": clean[0] / clean[1],
         "wanted": result["wanted"],
         "victim class": result["victim class"],
         "poisons": result["poisons"]["count"],
+        "target right": _share(result.get("craft", {}).get("targets right")),
+        "objective": result.get("craft", {}).get("objective"),
         "removed": (result["filter"] or {}).get("removed"),
         "poisons removed": (result["filter"] or {}).get("poisons removed"),
         "auc": (result["filter"] or {}).get("auc"),
@@ -106,3 +109,7 @@ def _row(record: dict) -> dict:
         "device": record["place"]["device"],
         "key": record["key"],
     }
+
+
+def _share(counts: list[int] | None) -> float | None:
+    return counts[0] / counts[1] if counts else None

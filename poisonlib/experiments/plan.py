@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from .crafted import images
 from .ledger import Ledger
 from .models import Cache
 from .place import choose, place
 from .spec import Trial, canonical, digest
-from .trial import images
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
 
@@ -42,12 +42,22 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     ledger, cache = ledger or Ledger.open(), Cache.open()
     distinct = list({trial.key: trial for trial in trials}.values())
     missing = [trial for trial in distinct if trial not in ledger]
-    victims = [(trial.victim(trial.defence.augment), trial) for trial in missing]
-    fresh = {digest(identity): trial for identity, trial in victims if not cache.path(identity).exists()}
+    networks = [(identity, trial) for trial in missing for identity in _networks(trial, cache)]
+    fresh = {digest(identity): trial for identity, trial in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
-    crafts = {digest(trial.describe() | {"defence": None}) for trial in missing if getattr(trial.attack, "optimised", False)}
+    crafts = {digest(trial.craft()) for trial in missing if _to_craft(trial, cache)}
     hours = _hours(missing, ledger, device)
     return Plan(len(distinct), len(distinct) - len(missing), len(work), len(crafts), _operations(work), hours)
+
+
+def _to_craft(trial: Trial, cache: Cache) -> bool:
+    return bool(getattr(trial.attack, "surrogates", ())) and not cache.path(trial.craft()).exists()
+
+
+def _networks(trial: Trial, cache: Cache) -> list[dict]:
+    """Of what `run` will train for a trial: its victim, and its surrogates unless the craft is here."""
+    wanted = trial.attack.surrogates if _to_craft(trial, cache) else ()
+    return [trial.victim(), *(trial.surrogate(each) for each in wanted if not each.pretrained)]
 
 
 def _operations(work: Sequence[Trial]) -> float | None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import data, models, training
+from .. import data, models, registry, training
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Everything of a trial that the table under study does not vary, how many trials a cell gets, and a side question's cell."""
+    """Everything of a trial that the table under study does not vary, how many trials a cell gets, and a side question's cell.
+
+    ``attacks``: numbers of an attack at this scale, by its name, which a grid may still change.
+    """
 
     name: str
     note: str
@@ -21,6 +24,7 @@ class Profile:
     numerics: training.Numerics
     trials: int
     few: int
+    attacks: dict[str, dict]
 
 
 @functools.cache
@@ -55,4 +59,11 @@ def profile(scenario: str, name: str) -> Profile:
         numerics=training.Numerics(**table.get("numerics", {})),
         trials=table["trials"],
         few=table["few"],
+        attacks=dict(_numbers(attack) for attack in table.get("attacks", [])),
     )
+
+
+def _numbers(text: str) -> tuple[str, dict]:
+    """``"noise(eps=16/255)"`` -> ``("noise", {"eps": ...})``."""
+    ((name, numbers),) = registry.parse(text)
+    return name, numbers

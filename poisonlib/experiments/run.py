@@ -16,6 +16,7 @@ from .. import paths
 from .ledger import Ledger
 from .models import Cache
 from .place import choose
+from .sound import refuse_data
 from .spec import Trial, digest
 from .trial import run_trial
 
@@ -25,11 +26,13 @@ def run(trials: Sequence[Trial], device: str = "auto", workers: int | None = Non
 
     ``workers``: processes of one thread each on a CPU (default: one a core), one a GPU on CUDA; 0 runs in this process. The bytes
     of the records do not depend on it. A trial that fails does not stop the others; at the end RuntimeError says what failed.
-    Ctrl-C or a kill loses the trials under way, and only them: call again to go on.
+    Ctrl-C or a kill loses the trials under way, and only them: call again to go on. Where an attack cannot work on a data set,
+    ValueError before anything is trained.
     """
     ledger, place = ledger or Ledger.open(), choose(device)
     jobs = [(trial, keep) for trial, keep in _jobs(trials) if trial not in ledger]
     if jobs:
+        refuse_data([trial for trial, _ in jobs])
         failures = _in_process(jobs, place, ledger) if workers == 0 else _side_by_side(jobs, place, workers, ledger)
         if failures:
             raise RuntimeError(f"{len(failures)} of {len(jobs)} trials failed; the rest is recorded. The first:\n{failures[0]}")
@@ -38,9 +41,9 @@ def run(trials: Sequence[Trial], device: str = "auto", workers: int | None = Non
 
 def _jobs(trials: Sequence[Trial]) -> list[tuple[Trial, bool]]:
     """Each distinct trial once, with whether a filter will want its victim; filters last, so that they find it."""
-    wanted = {digest(t.victim(t.defence.augment)) for t in trials if t.defence.filter}
+    wanted = {digest(t.victim()) for t in trials if t.defence.filter}
     distinct = {trial.key: trial for trial in trials}.values()
-    jobs = [(t, not t.defence.filter and digest(t.victim(t.defence.augment)) in wanted) for t in distinct]
+    jobs = [(t, not t.defence.filter and digest(t.victim()) in wanted) for t in distinct]
     return sorted(jobs, key=lambda job: bool(job[0].defence.filter))
 
 

@@ -1,17 +1,15 @@
 """One trial from beginning to end: craft, train, filter, train again, score."""
 
-import functools
 import time
 
 import torch
 
-from .. import data, training
-from ..attacks import Scene
-from ..augment import Pipeline
+from .. import training
 from ..data import ImageSet, Poison
 from ..filters import roc
 from ..models import Network
 from ..training import count_correct, features, logits
+from .crafted import images, obtain
 from .ledger import SCHEMA
 from .models import Cache
 from .place import peak_memory, place, reset_peak_memory
@@ -26,29 +24,32 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
     clock = Clock()
     with training.settings(trial.numerics):
         reset_peak_memory(device)
-        scene = Scene(*(images(trial.data, split, device) for split in ("train", "test")))
-        poison, goal = trial.attack.craft(scene, trial.seed)
+        train, test = (images(trial.data, split, device) for split in ("train", "test"))
+        crafted = obtain(trial, device, cache)
+        poison, goal = crafted.poison, crafted.goal
         clock.lap("craft")
-        train, judged = scene.train.with_poison(poison), None
+        poisoned, judged = train.with_poison(poison), None
         if trial.defence.filter:
-            train, judged = _filtered(trial, train, poison, cache, clock)
-            network = _trained(trial, train, trial.defence.augment)
+            poisoned, judged = _filtered(trial, poisoned, poison, cache, clock)
+            network = _trained(trial, poisoned)
         else:
-            network = _victim(trial, train, trial.defence.augment, cache, keep)
+            network = _victim(trial, poisoned, cache, keep)
         clock.lap("train")
-        hits = (logits(network, goal.images, trial.numerics).argmax(1) == goal.wanted).sum().item()
-        clean = count_correct(network, scene.test, trial.numerics).tolist()
+        answers = logits(network, goal.images, trial.numerics)
+        clean = count_correct(network, test, trial.numerics).tolist()
         clock.lap("evaluate")
     return {
         "schema": SCHEMA,
         "key": trial.key,
         "spec": trial.describe(),
         "result": {
-            "success": [hits, len(goal.images)],
+            "success": [int((answers.argmax(1) == goal.wanted).sum()), len(goal.images)],
+            "wanted probability": round(float(answers.softmax(1)[:, goal.wanted].mean()), 6),
             "clean": clean,
             "wanted": goal.wanted,
             "victim class": int(goal.labels[0]),
-            "poisons": {"count": len(poison), "digest": poison.digest, "largest change": _largest_change(scene.train, poison)},
+            "poisons": {"count": len(poison), "digest": poison.digest, "largest change": _largest_change(train, poison)},
+            "craft": crafted.known,
             "filter": judged,
         },
         "cost": {"seconds": round(clock.total, 3), "stages": clock.laps, "peak memory bytes": peak_memory(device)},
@@ -56,25 +57,20 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
     }
 
 
-@functools.lru_cache(maxsize=4)
-def images(source, split: str, device: torch.device) -> ImageSet:
-    """A split of a data set on a device, read once a process."""
-    return data.load(source, split, device=device)
-
-
-def _trained(trial: Trial, train: ImageSet, augment: Pipeline) -> Network:
+def _trained(trial: Trial, train: ImageSet) -> Network:
     network = training.initialise(trial.model, train, trial.seed)
-    training.fit(network, train, trial.recipe, seed=trial.seed, augment=augment, numerics=trial.numerics)
+    how = dict(augment=trial.defence.augment, step=trial.defence.step, numerics=trial.numerics)
+    training.fit(network, train, trial.recipe, seed=trial.seed, **how)
     return network
 
 
-def _victim(trial: Trial, train: ImageSet, augment: Pipeline, cache: Cache, keep: bool) -> Network:
+def _victim(trial: Trial, train: ImageSet, cache: Cache, keep: bool) -> Network:
     """A network trained on the trial's whole training set, or the same one from the cache, bit for bit."""
-    identity = trial.victim(augment)
+    identity = trial.victim()
     network = training.initialise(trial.model, train, trial.seed)
     if cache.restore(network, identity):
-        return network
-    network = _trained(trial, train, augment)
+        return network.to(memory_format=trial.numerics.layout)
+    network = _trained(trial, train)
     if keep or identity["attack"] is None:
         cache.keep(network, identity)
     return network
@@ -82,7 +78,7 @@ def _victim(trial: Trial, train: ImageSet, augment: Pipeline, cache: Cache, keep
 
 def _filtered(trial: Trial, train: ImageSet, poison: Poison, cache: Cache, clock: "Clock") -> tuple[ImageSet, dict]:
     """The training set without what the filter removes, as judged on the features of a victim of the whole set."""
-    network = _victim(trial, train, trial.defence.augment, cache, keep=True)
+    network = _victim(trial, train, cache, keep=True)
     clock.lap("train")
     verdict = trial.defence.filter.judge(features(network, train.images, trial.numerics), train.labels)
     poisoned = torch.isin(train.rows, poison.rows.to(train.rows.device))

@@ -14,18 +14,18 @@ def check_stem(stem: str):
         raise ValueError(f"no stem {stem!r}; choose one of: {', '.join(STEMS)}")
 
 
-def projection(c_in: int, c_out: int, stride: int) -> nn.Module:
+def projection(c_in: int, c_out: int, stride: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     """Option B of the paper's section 3.3: a 1 x 1 convolution where the shape changes."""
-    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), norm(c_out))
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut, which is the identity where the shape stays."""
+    """Two 3 x 3 convolutions around a shortcut, which is the identity where the shape stays; ``norm`` makes a layer of channels."""
 
-    def __init__(self, c_in: int, c_out: int, stride: int, shortcut: Callable[[int, int, int], nn.Module]):
+    def __init__(self, c_in: int, c_out: int, stride: int, shortcut: Callable[[int, int, int], nn.Module], norm=nn.BatchNorm2d):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out)
-        self.conv2, self.bn2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out)
+        self.conv1, self.bn1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), norm(c_out)
+        self.conv2, self.bn2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), norm(c_out)
         self.shortcut = nn.Identity() if (c_in, stride) == (c_out, 1) else shortcut(c_in, c_out, stride)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
@@ -36,18 +36,27 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """The body: ``blocks`` basic blocks a stage, ``width`` channels in the first stage and twice as many in each further one.
 
-    Convolutions start from He's normal law over the fan out, as in the gradient-matching code (arXiv:2009.02276).
+    Convolutions start from He's normal law over the fan out, as in the gradient-matching code (arXiv:2009.02276). ``norm`` makes
+    the layer after each convolution from its channels; a ``shortcut`` of convolutions brings its own.
     """
 
-    def __init__(self, channels: int, width: int, blocks: tuple[int, ...], stem: str = "cifar", shortcut=projection):
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        blocks: tuple[int, ...],
+        stem: str = "cifar",
+        shortcut=projection,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ):
         super().__init__()
         kernel, stride, padding = STEMS[stem]
-        self.stem = nn.Sequential(nn.Conv2d(channels, width, kernel, stride, padding, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.stem = nn.Sequential(nn.Conv2d(channels, width, kernel, stride, padding, bias=False), norm(width), nn.ReLU())
         stages, c_in = [], width
         for i, count in enumerate(blocks):
             c_out = width << i
-            first = Block(c_in, c_out, 1 if i == 0 else 2, shortcut)
-            stages.append(nn.Sequential(first, *(Block(c_out, c_out, 1, shortcut) for _ in range(count - 1))))
+            first = Block(c_in, c_out, 1 if i == 0 else 2, shortcut, norm)
+            stages.append(nn.Sequential(first, *(Block(c_out, c_out, 1, shortcut, norm) for _ in range(count - 1))))
             c_in = c_out
         self.stages, self.d = nn.Sequential(*stages), c_in
         for module in self.modules():

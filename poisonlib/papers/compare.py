@@ -1,13 +1,14 @@
 """Ours beside the paper's: for every cell of a table the interval of our trials, the printed value, and a verdict."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import paths, registry
-from ..experiments import Trial, defence, profile, scenarios
+from .. import attacks, paths, registry
+from ..experiments import Defence, Trial, defence, profile, scenarios
 from .claims import Claim, Finding, Table, load
 from .statistics import Estimate, Verdict, estimate, finding, from_paper, mean_rate, paired_difference, verdict
 
@@ -91,24 +92,35 @@ def _cell(claim: Claim, trials, margin: float) -> Cell:
     ours = _estimate(outcomes, claim)
     paper = None if claim.value is None else from_paper(claim.value, claim.trials, claim.binary)
     said = verdict(ours, paper, margin) if ours and paper and ours.trials > 1 else None
-    same = {(trial.data, trial.model, trial.recipe) for trial, _ in mine} <= _paper_settings()
+    same = all(_paper_setting(trial, claim) for trial, _ in mine)
     return Cell(claim, outcomes, ours, _chance(claim, mine, trials), said, bool(mine) and same)
 
 
-def _paper_settings() -> set:
-    """Data, network and schedule of every profile ``paper``."""
+def _paper_setting(trial: Trial, claim: Claim) -> bool:
+    """Whether data, network and schedule are those of a profile ``paper``, and the attack's other numbers are the paper's."""
     full = [profile(scenario, "paper") for scenario in scenarios()]
-    return {(each.data, each.model, each.recipe) for each in full}
+    if (trial.data, trial.model, trial.recipe) not in [(each.data, each.model, each.recipe) for each in full]:
+        return False
+    defaults = registry.describe(attacks.load(registry.name_of(trial.attack)))
+    return all(name in claim.means or value == defaults[name] for name, value in registry.describe(trial.attack).items())
 
 
 def _belongs(trial: Trial, claim: Claim) -> bool:
     """Whether a trial measures a cell: defence, attack, and every number of the attack that the claim names."""
-    attack = registry.describe(trial.attack)
+    attack, defended = registry.describe(trial.attack), defence(claim.means["defence"])
     numbers = {"variant": "paper"} if "variant" in attack else {}
     numbers |= {name: value for name, value in claim.means.items() if name not in (*DIRECT, "defence")}
+    if "adaptive" in numbers and not defended.trains:
+        numbers["adaptive"] = "none"  # with nothing to adapt to, the adaptive attack is the basic one
     alike = all(name in attack and _equal(attack[name], value) for name, value in numbers.items())
     named = claim.means.get("attack") in (None, attack["name"])
-    return alike and named and trial.defence == defence(claim.means["defence"])
+    return alike and named and _alike(trial.defence, defended)
+
+
+def _alike(ours: Defence, theirs: Defence) -> bool:
+    """Whether two defences are the same but for the number of poisons that their filters reckon with, which goes by the budget."""
+    filters = [dataclasses.replace(d.filter, expected=0.0) if hasattr(d.filter, "expected") else d.filter for d in (ours, theirs)]
+    return (ours.augment, ours.step) == (theirs.augment, theirs.step) and filters[0] == filters[1]
 
 
 def _equal(ours, theirs) -> bool:

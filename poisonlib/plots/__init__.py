@@ -14,3 +14,5 @@ from .style import show as show
 from .style import style as style
 from .survival import survival as survival
 from .survival import survival_figure as survival_figure
+from .trade_off import doses as doses
+from .trade_off import trade_off as trade_off

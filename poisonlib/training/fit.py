@@ -1,5 +1,6 @@
 """The training loop, from top to bottom. The data set is one tensor on the device; nothing in a step waits for the host."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
@@ -18,7 +19,7 @@ from .recipe import Recipe
 
 SMALLEST_BATCH = 16  # an epoch's remainder below this is left out: batch statistics and k-way mixes need company
 
-Step = Callable[[Tensor, list[Draw]], Tensor]
+Step = Callable[[Pipeline, Tensor, list[Draw]], Tensor]
 
 
 def initialise(model, train: ImageSet, seed: int) -> Network:
@@ -40,42 +41,77 @@ def epochs(
     *,
     seed: int,
     augment: Pipeline = Pipeline(),
+    step=None,
     numerics: Numerics = Numerics(),
 ) -> Iterator[Tensor]:
     """Train ``network`` in place and yield the mean loss after each epoch (a scalar on the device), so that a caller may look on.
 
-    ``augment`` is the defence; the recipe's own augmentation comes before it. Order, augmentation and noise have streams of
-    their own under ``seed``.
+    ``augment`` and ``step`` (of ``poisonlib.steps``) are the defence; the recipe's own augmentation comes before it. Order,
+    augmentation and noise have streams of their own under ``seed``. Raises ValueError where the step cannot work on the network.
     """
+    trained = network.head if recipe.frozen else network
+    if hasattr(step, "refuse"):
+        step.refuse(trained)
     network.to(memory_format=numerics.layout)
     pipeline = read_pipeline(recipe.augment) + augment
-    optimiser = recipe.optimise(network.parameters())
+    optimiser = recipe.optimise(trained.parameters())
     order, choice = stream(seed, "order"), stream(seed, "augmentation")
     noise = stream(seed, "noise", device=train.images.device)
-    step = _sgd_step(network, train, pipeline, optimiser, numerics, noise)
-    replay = Replay(step, network, optimiser, noise) if numerics.graph else step
-    for epoch in range(recipe.epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate_at(epoch)
-        network.train()
-        losses = [replay(rows, draws) for rows, draws in _batches(train, recipe.batch, pipeline, order, choice)]
-        yield torch.stack(losses).mean()
+    descend = _descent(network, train, optimiser, step, numerics, noise)
+    descend = Replay(descend, network, optimiser, noise) if numerics.graph else descend
+    with _still(network.body) if recipe.frozen else contextlib.nullcontext():
+        for epoch in range(recipe.epochs):
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate_at(epoch)
+            network.train()
+            network.body.train(not recipe.frozen)
+            active = pipeline.at(epoch)
+            losses = [descend(active, at, draws) for at, draws in _batches(train, recipe.batch, active, order, choice)]
+            yield torch.stack(losses).mean()
 
 
-def _sgd_step(network, train, pipeline, optimiser, numerics, noise) -> Step:
-    """A closure: positions of a batch and its draws -> the loss, after one step of the optimiser."""
+@contextlib.contextmanager
+def _still(body: torch.nn.Module) -> Iterator[None]:
+    """Within, no gradient is made for these parameters."""
+    moving = [parameter for parameter in body.parameters() if parameter.requires_grad]
+    for parameter in moving:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
+
+
+def _descent(network, train, optimiser, step, numerics, noise) -> Step:
+    """A closure: what is active, positions of a batch, its draws -> the loss, after one step of the optimiser."""
     labels = F.one_hot(train.labels, len(train.classes)).float()
 
-    def step(at: Tensor, draws: list[Draw]) -> Tensor:
-        x, y = pipeline.apply(to_float(train.images[at]), labels[at], draws, noise)
+    def losses(x, y, reduction="mean"):
         with numerics.autocast(x.device):
-            loss = F.cross_entropy(network(x.contiguous(memory_format=numerics.layout)), y)
+            return F.cross_entropy(network(x.contiguous(memory_format=numerics.layout)), y, reduction=reduction)
+
+    @torch.no_grad()
+    def judge(x, y):
+        modes = [(module, module.training) for module in network.modules()]
+        network.eval()
+        values = losses(x, y, "none")
+        for module, mode in modes:
+            module.training = mode
+        return values
+
+    def descend(active: Pipeline, at: Tensor, draws: list[Draw]) -> Tensor:
+        x, y = active.apply(to_float(train.images[at]), labels[at], draws, noise, judge)
         optimiser.zero_grad()
-        loss.backward()
+        if step:
+            loss = step.backward(network, losses, x, y, noise)
+        else:
+            loss = losses(x, y)
+            loss.backward()
         optimiser.step()
         return loss.detach()
 
-    return step
+    return descend
 
 
 def _batches(train: ImageSet, size: int, pipeline: Pipeline, order, choice) -> Iterator[tuple[Tensor, list[Draw]]]:
@@ -83,14 +119,6 @@ def _batches(train: ImageSet, size: int, pipeline: Pipeline, order, choice) -> I
     batches = torch.randperm(len(train), generator=order).split(size)
     if len(batches) > 1 and len(batches[-1]) < SMALLEST_BATCH:
         batches = batches[:-1]
-    drawn = [pipeline.draw(len(batch), train.shape, choice) for batch in batches]
     sizes, device = [len(batch) for batch in batches], train.images.device
-    positions = torch.cat(batches).to(device).split(sizes)
-    parts = [_joined([draws[i] for draws in drawn], sizes, device) for i in range(len(pipeline.parts))]
-    for i, at in enumerate(positions):
-        yield at, [{name: pieces[i] for name, pieces in part.items()} for part in parts]
-
-
-def _joined(draws: list[Draw], sizes: list[int], device) -> dict[str, tuple[Tensor, ...]]:
-    """One augmentation's draws of an epoch, moved in one transfer a tensor and cut into batches again."""
-    return {name: torch.cat([draw[name] for draw in draws]).to(device).split(sizes) for name in draws[0]}
+    draws = pipeline.drawn(sizes, train.shape, choice, device)
+    return zip(torch.cat(batches).to(device).split(sizes), draws, strict=True)

@@ -9,7 +9,7 @@ WARM_UP = 3  # eager steps on a side stream before capture, as CUDA's libraries 
 
 
 class Replay:
-    """A step ``(positions, draws) -> loss`` captured at its first call for each batch size and learning rate, then replayed.
+    """A step ``(pipeline, positions, draws) -> loss`` captured at its first call for each pipeline, batch size and learning rate.
 
     Warm-up steps move weights, momentum, statistics and the noise stream, so all four are put back before the capture.
     """
@@ -20,10 +20,10 @@ class Replay:
         self.step, self.network, self.optimiser, self.noise = step, network, optimiser, noise
         self.captured = {}
 
-    def __call__(self, at: Tensor, draws: list[dict[str, Tensor]]) -> Tensor:
-        key = len(at), self.optimiser.param_groups[0]["lr"]
+    def __call__(self, pipeline, at: Tensor, draws: list[dict[str, Tensor]]) -> Tensor:
+        key = pipeline, len(at), self.optimiser.param_groups[0]["lr"]
         if key not in self.captured:
-            self.captured[key] = self._capture(at, draws)
+            self.captured[key] = self._capture(pipeline, at, draws)
         graph, static_at, static_draws, loss = self.captured[key]
         static_at.copy_(at)
         for static, draw in zip(static_draws, draws, strict=True):
@@ -32,16 +32,16 @@ class Replay:
         graph.replay()
         return loss.clone()
 
-    def _capture(self, at, draws):
+    def _capture(self, pipeline, at, draws):
         at, draws = at.clone(), [{name: tensor.clone() for name, tensor in draw.items()} for draw in draws]
-        self._warm_up(at, draws)
+        self._warm_up(pipeline, at, draws)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.noise)
         with torch.cuda.graph(graph):
-            loss = self.step(at, draws)
+            loss = self.step(pipeline, at, draws)
         return graph, at, draws, loss
 
-    def _warm_up(self, at, draws):
+    def _warm_up(self, pipeline, at, draws):
         tensors = [*self.network.parameters(), *self.network.buffers()]
         before, state = [t.detach().clone() for t in tensors], copy.deepcopy(self.optimiser.state_dict())
         noise = self.noise.get_state()
@@ -49,7 +49,7 @@ class Replay:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                self.step(at, draws)
+                self.step(pipeline, at, draws)
         torch.cuda.current_stream().wait_stream(side)
         with torch.no_grad():
             for tensor, old in zip(tensors, before, strict=True):

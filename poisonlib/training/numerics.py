@@ -11,11 +11,13 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 @dataclass(frozen=True)
 class Numerics:
-    """``precision`` of convolutions and products, memory layout, and whether steps are replayed as a CUDA graph (CUDA only)."""
+    """``precision`` of convolutions and products, memory layout, whether steps are replayed as a CUDA graph (CUDA only), and
+    whether a craft's gradient is compiled: faster from some hundred steps on, after a minute or two of compilation."""
 
     precision: str = "fp32"
     channels_last: bool = True
     graph: bool = False
+    compiled: bool = False
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:

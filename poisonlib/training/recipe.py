@@ -26,6 +26,7 @@ class Recipe:
     nesterov: bool = True
     weight_decay: float = 5e-4
     augment: str = "none"  # the ordinary augmentation that every victim has, defended or not
+    frozen: bool = False  # train the head alone, on features of a body that stays as it is, batch statistics included
 
     def __post_init__(self):
         if self.optimiser not in OPTIMISERS:

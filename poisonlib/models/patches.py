@@ -1,0 +1,41 @@
+"""The ``quick`` net for targeted attacks: a convolution over patches that do not overlap, then a fully connected layer.
+
+This project's own. The convolution is one matrix product, which on a CPU is many times cheaper for small images than sliding ones,
+and a box of another image (CutMix) still reaches only the patches that it covers. Gradient matching takes hold on it with a few
+hundred digits; 34,026 parameters at 10 classes and 1 x 16 x 16.
+"""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ._network import Architecture
+
+
+class Patches(nn.Module):
+    """Images as rows of ``side`` x ``side`` patches."""
+
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n patches pixels"]:
+        n, c, h, w = x.shape
+        cut = x.reshape(n, c, h // self.side, self.side, w // self.side, self.side)
+        return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class Model(Architecture):
+    side: int = 4  # pixels of a patch; divides the images' sides
+    width: int = 32  # numbers a patch
+    units: int = 64  # features
+
+    def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:
+        channels, height, breadth = shape
+        if height % self.side or breadth % self.side:
+            raise ValueError(f"side={self.side}: it must divide the images' sides, {height} x {breadth}")
+        count, pixels = (height // self.side) * (breadth // self.side), channels * self.side**2
+        local = [Patches(self.side), nn.Linear(pixels, self.width), nn.ReLU(), nn.Flatten()]
+        return nn.Sequential(*local, nn.Linear(count * self.width, self.units), nn.ReLU()), self.units
