@@ -1,6 +1,7 @@
 """``make notebooks``: execute every notebook at its defaults and write the outputs back as they are committed.
 
-Progress bars and warnings (standard error) are dropped, and so is everything that names this machine.
+Progress bars and warnings (standard error) are dropped, and so is everything that names this machine. Widgets are dropped too: they
+are dead without the kernel that made them, and an explorer's next cell shows the same picture as a figure.
 """
 
 import sys
@@ -11,6 +12,7 @@ from poisonlib import notebooks
 
 KEPT_METADATA = ("kernelspec", "language_info")
 KEPT_LANGUAGE = ("name",)
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def refresh(name: str) -> None:
@@ -18,12 +20,12 @@ def refresh(name: str) -> None:
 
 
 def cleaned(done: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An executed notebook without progress bars, injected cells and whatever names this machine."""
+    """An executed notebook without progress bars, widgets, injected cells and whatever names this machine."""
     done.metadata = {key: done.metadata[key] for key in KEPT_METADATA if key in done.metadata}
     done.metadata["language_info"] = {key: done.metadata["language_info"][key] for key in KEPT_LANGUAGE}
     done.cells = [cell for cell in done.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for count, cell in enumerate((cell for cell in done.cells if cell.cell_type == "code"), start=1):
-        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr" and WIDGET not in each.get("data", {})]
         cell.execution_count = count
         for output in cell.outputs:
             if "execution_count" in output:

@@ -7,18 +7,20 @@ from pathlib import Path
 from poisonlib import papers, paths
 
 BEGIN, END = "<!-- results: written by make readme -->", "<!-- end of results -->"
-TABLES = {"strong_augmentation_table1": ("strong_augmentation", "table1"), "dp_instahide_table1": ("dp_instahide", "table1")}
-RUNS = {
-    "quick": "digits at 12 × 12, three convolutions, 16 epochs; two CPU cores",
-    "laptop": "5,000 training images of CIFAR-10, ResNet-18 at an eighth of its width, 10 epochs; two CPU cores",
+TABLES = {
+    "strong_augmentation_table1": ("strong_augmentation", "table1"),
+    "strong_augmentation_table2": ("strong_augmentation", "table2"),
+    "dp_instahide_table1": ("dp_instahide", "table1"),
+    "dp_instahide_table2": ("dp_instahide", "table2"),
+    "dp_instahide_table5": ("dp_instahide", "table5"),
 }
+RUNS = ("quick", "laptop")
 REFERENCE = paths.repository() / "outputs" / "reference"
 
 
 def results() -> str:
     """Markdown: for each table the cells as printed, and below each our mean with its 95 % interval for every reference run."""
-    legend = "\n".join(f"- *{run}*: {what}" for run, what in RUNS.items() if (REFERENCE / run).is_dir())
-    return "\n\n".join([BEGIN, legend, *(_table(name, *place) for name, place in TABLES.items()), END])
+    return "\n\n".join([BEGIN, *(_table(name, *place) for name, place in TABLES.items()), END])
 
 
 def _table(name: str, paper: str, table: str) -> str:
@@ -36,7 +38,12 @@ def _table(name: str, paper: str, table: str) -> str:
             ours = [_cell(found, row, column.name) for column in claimed.columns]
             if any(ours):
                 lines.append(f"| | {run} | " + " | ".join(ours) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *(f"- *{run}*: {_setting(found['setting'])}" for run, found in runs.items())])
+
+
+def _setting(of: dict) -> str:
+    """In one line what the figures of a run must be labelled with."""
+    return f"`{of['data']}`, `{of['network']}`, {of['epochs']} epochs, {of['trials']} trials; {of['device']}"
 
 
 def _load(run: str, name: str) -> dict | None:

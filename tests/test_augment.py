@@ -122,6 +122,7 @@ WRONG = {
     "cutout": {"share": float("nan")},
     "laplace": {"scale": -1.0},
     "gaussian": {"scale": float("nan")},
+    "maxup": {"m": 0},
 }
 
 

@@ -59,6 +59,7 @@ def settled(model, **shape):
     [
         ("resnet18", 10, 32, 11_173_962),
         ("resnet18(width=32)", 10, 32, 2_797_610),
+        ("resnet18_group", 10, 32, 11_173_962),
         ("resnet34", 10, 32, 21_282_122),
         ("resnet34(stem='tiny')", 200, 64, 21_387_272),
         ("narrow_resnet", 10, 32, 464_154),
@@ -197,6 +198,31 @@ def test_resnets_equal_torchvision(name, stem):
     oracle.load_state_dict(dict(zip(oracle.state_dict(), ours.values(), strict=True)), assign=True)
     x = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network(x), oracle(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "groups"), [(64, 16), (24, 8), (4, 4)])
+def test_group_norm_takes_the_place_of_batch_norm_and_nothing_else_changes(width, groups):
+    plain, group = (build(models.load(name, width=width)) for name in ("resnet18", "resnet18_group"))
+    weights = dict(group.named_parameters())
+    assert all(torch.equal(p, weights.pop(name)) for name, p in plain.named_parameters()) and not weights
+    layers = [module for module in group.modules() if isinstance(module, nn.GroupNorm)]
+    assert {layer.num_groups for layer in layers} == {groups}
+    assert len(layers) == sum(isinstance(module, nn.BatchNorm2d) for module in plain.modules()) == 20
+
+
+def test_group_norm_resnet_equals_torchvision_and_no_image_sees_another():
+    import torchvision
+
+    network = build(models.load("resnet18_group", normalise=False))
+    for p in network.parameters():
+        p.data += 0.01 * torch.randn(p.shape)
+    with torch.device("meta"):
+        oracle = torchvision.models.resnet18(num_classes=10, norm_layer=lambda channels: nn.GroupNorm(16, channels))
+        oracle.conv1, oracle.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    oracle.load_state_dict(dict(zip(oracle.state_dict(), network.state_dict().values(), strict=True)), assign=True)
+    x = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(network(x), oracle(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))
 
 
 def test_resnet_starts_from_fan_out():

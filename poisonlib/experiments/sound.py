@@ -32,6 +32,6 @@ def refuse_data(trials: Iterable[Trial]) -> None:
     for trial in pairs.values():
         train = images(trial.data, "train", torch.device("cpu"))
         if getattr(trial.attack, "pretrained", False) and len(train.classes) != 1000:
-            raise ValueError(f"pretrained=True: the public head knows ImageNet's 1000 classes, these data have {len(train.classes)}")
+            raise ValueError(f"pretrained=True: the public head knows ImageNet's 1000 classes, not these {len(train.classes)}")
         if hasattr(trial.attack, "refuse"):
             trial.attack.refuse(train)

@@ -75,7 +75,8 @@ def compare(records: Sequence[dict], paper: str, table: str, margin: float = 0.1
     """A paper's table beside those of our records that belong to its cells, with verdicts at an equivalence margin (a share).
 
     A record belongs to a cell if its attack, defence and numbers are what the claim's ``means`` say; data and network may differ,
-    and the cell then says that the setting is not the paper's. Records of clean controls give the chance rate.
+    and the cell then says that the setting is not the paper's. Records of clean controls give the chance rate. Raises ValueError
+    for records that differ in more than a cell can tell apart.
     """
     claimed = load(paper).table(table)
     trials = [(Trial.read(record["spec"]), record) for record in records]
@@ -89,6 +90,8 @@ def compare(records: Sequence[dict], paper: str, table: str, margin: float = 0.1
 def _cell(claim: Claim, trials, margin: float) -> Cell:
     mine = [(trial, record) for trial, record in trials if claim.means.get("defence") and _belongs(trial, claim)]
     outcomes = {trial.seed: _outcome(record, claim.measure) for trial, record in mine}
+    if len(outcomes) < len({trial.key for trial, _ in mine}):
+        raise ValueError(f"{claim.table}, {claim.row}: records of several settings with the same seeds; give those of one")
     ours = _estimate(outcomes, claim)
     paper = None if claim.value is None else from_paper(claim.value, claim.trials, claim.binary)
     said = verdict(ours, paper, margin) if ours and paper and ours.trials > 1 else None
@@ -106,7 +109,9 @@ def _paper_setting(trial: Trial, claim: Claim) -> bool:
 
 
 def _belongs(trial: Trial, claim: Claim) -> bool:
-    """Whether a trial measures a cell: defence, attack, and every number of the attack that the claim names."""
+    """Whether a trial measures a cell: defence, attack, and every number of the attack that the claim names. Controls never do."""
+    if getattr(trial.attack, "clean", False):
+        return False
     attack, defended = registry.describe(trial.attack), defence(claim.means["defence"])
     numbers = {"variant": "paper"} if "variant" in attack else {}
     numbers |= {name: value for name, value in claim.means.items() if name not in (*DIRECT, "defence")}

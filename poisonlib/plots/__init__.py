@@ -1,5 +1,7 @@
 """Pictures from records and image sets: pure functions that return matplotlib figures. Colours are safe for the colour-blind."""
 
+from .certified import Panel as Panel
+from .certified import certified as certified
 from .images import panels as panels
 from .privacy import brackets as brackets
 from .privacy import dropped_assumptions as dropped_assumptions

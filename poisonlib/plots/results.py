@@ -39,6 +39,10 @@ def rates(frame, x: str = "defence", y: str = "success", hue: str | None = None)
     seaborn.barplot(frame, x=x, y=y, errorbar=None, alpha=0.35, ax=axis, **hues)
     seaborn.stripplot(frame, x=x, y=y, dodge=dodge, size=4, jitter=0.12, ax=axis, legend=False, **hues)
     axis.set(ylim=(-0.03, 1.03), xlabel="")
+    if frame[x].nunique() > 4:
+        axis.tick_params(axis="x", rotation=25)
+        for label in axis.get_xticklabels():
+            label.set_ha("right")
     if hue:
         seaborn.move_legend(axis, "upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure

@@ -30,10 +30,11 @@ from .attack_cost import (
 )
 from .brackets import Bracket, attacked_epsilon, bracket, clopper_pearson
 from .densities import LaplaceMixture, WorstCase, extreme_records, independent_outputs, mixup_density, without, worst_log_ratio
-from .dp_sgd import dp_sgd_delta, dp_sgd_epsilon, dp_sgd_success_naive, dp_sgd_success_tight
+from .dp_sgd import dp_sgd_delta, dp_sgd_epsilon, dp_sgd_success_naive, dp_sgd_success_tight, dp_sgd_training_epsilon
 from .epochs import grouped_bound, grouped_epoch, permuted_bound, permuted_epoch
 from .proof import Step, audit_proof
 from .readings import Reading, honest_readings
+from .success import dp_sgd_success_shuffled, instahide_success
 from .theorem import bound_a, bound_b, epsilon, group_epsilon, noise_for_epsilon, simple_bound, width_floor
 
 __all__ = [
@@ -59,7 +60,9 @@ __all__ = [
     "dp_sgd_delta",
     "dp_sgd_epsilon",
     "dp_sgd_success_naive",
+    "dp_sgd_success_shuffled",
     "dp_sgd_success_tight",
+    "dp_sgd_training_epsilon",
     "epsilon",
     "extreme_records",
     "group_delta",
@@ -68,6 +71,7 @@ __all__ = [
     "grouped_epoch",
     "honest_readings",
     "independent_outputs",
+    "instahide_success",
     "laplace_delta",
     "laplace_epsilon",
     "laplace_success",

@@ -21,6 +21,17 @@ def dp_sgd_epsilon(delta, noise, sampling, steps):
     return float(_composed(noise, sampling, steps, 1).get_epsilon_for_delta(float(delta)))
 
 
+def dp_sgd_training_epsilon(delta, noise, batch, n, epochs):
+    """The least epsilon at delta for a training run with ``steps.dp_sgd``: epochs * ceil(n / batch) steps, sampling batch / n.
+
+    **The loop shuffles, and this assumes Poisson sampling**, as is usual and can flatter by much (Chua et al., arXiv:2403.17673).
+    Whatever the order, each record is in one batch an epoch at most, so ``dp_sgd_epsilon(delta, noise, 1, epochs)`` holds for the
+    loop as it is, neighbours being a record and a blank that gives no gradient.
+    """
+    _check.whole(batch=batch, n=n, epochs=epochs)
+    return dp_sgd_epsilon(delta, noise, min(1.0, batch / n), epochs * -(-n // batch))
+
+
 def dp_sgd_delta(epsilon, noise, sampling, steps, poisons=1):
     """The least delta at epsilon (a number, or an array ascending) when ``poisons`` records together come or go."""
     (epsilon,) = _check.nonnegative(epsilon=epsilon)

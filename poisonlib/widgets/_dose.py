@@ -1,0 +1,149 @@
+"""Dose and response: cells that differ in one number alone, and a logistic regression of the attack's hits on it."""
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..experiments.spec import canonical
+from ._records import Cell
+
+NEEDED = 3  # doses for a curve: through two, any line goes
+
+
+@dataclass(frozen=True)
+class Dose:
+    """A number of the attack, of an augmentation among ``parts``, or of the step, and what it is where that is absent."""
+
+    label: str
+    field: str
+    parts: tuple[str, ...] = ()
+    step: bool = False
+    absent: float | None = None
+
+
+DOSES = {
+    "share": Dose("share of the class that is poisoned", "share"),
+    "eps": Dose("largest change of a pixel (pixels in 0 to 1)", "eps"),
+    "budget": Dose("share of the training set that is poisoned", "budget"),
+    "noise scale": Dose("scale of the noise (pixels in 0 to 1)", "scale", ("laplace", "gaussian"), absent=0.0),
+    "mixture width": Dose("k, images in a mix (1: no mixup)", "k", ("mixup",), absent=1.0),
+    "gradient noise": Dose("noise of the gradient step", "noise", step=True),
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Cells that differ in the dose alone, weakest dose first."""
+
+    doses: tuple[float, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def trials(self) -> tuple[np.ndarray, np.ndarray]:
+        """(dose, share of hits) of every trial."""
+        doses = np.repeat(self.doses, [len(cell.seeds) for cell in self.cells])
+        return doses, np.concatenate([cell.success for cell in self.cells])
+
+    @property
+    def curve(self) -> "Curve | str":
+        """The fitted curve, or why there is none."""
+        return _curve(self)
+
+
+@functools.lru_cache(maxsize=256)
+def _curve(line: Series) -> "Curve | str":
+    try:
+        return fit(*line.trials)
+    except ValueError as error:
+        return str(error)
+
+
+def series(cells: Sequence[Cell], dose: Dose) -> list[Series]:
+    """All series of at least two doses among the cells, those with the most doses first.
+
+    Cells without the augmentation are the weakest dose of every series that has all else in common with them.
+    """
+    groups: dict[str, list[tuple[str | None, float, Cell]]] = {}
+    for cell in cells:
+        if found := split(cell.setting.text, dose):
+            rest, kind, value = found
+            groups.setdefault(rest, []).append((kind, value, cell))
+    found = [_series(kind, group) for group in groups.values() for kind in dict.fromkeys(k for k, *_ in group if k is not None)]
+    return sorted((each for each in found if len(set(each.doses)) > 1), key=lambda each: -len(set(each.doses)))
+
+
+def _series(kind: str, group: list[tuple[str | None, float, Cell]]) -> Series:
+    mine = sorted(((value, cell) for k, value, cell in group if k in (kind, None)), key=lambda pair: pair[0])
+    doses, cells = zip(*mine, strict=True)
+    return Series(doses, cells)
+
+
+@functools.lru_cache(maxsize=4096)
+def split(text: str, dose: Dose) -> tuple[str, str | None, float] | None:
+    """(all else, what bears the dose, the dose) of a setting; None where it has no such number, or several."""
+    spec = json.loads(text)
+    if not (dose.parts or dose.step):
+        return _taken(spec | {"attack": None}, spec["attack"], dose)
+    defence = spec["defence"]
+    if dose.step:
+        return _taken(spec | {"defence": defence | {"step": None}}, defence.get("step") or {}, dose)
+    bearers = [part for part in defence["augment"] if part["name"] in dose.parts]
+    rest = spec | {"defence": defence | {"augment": [part for part in defence["augment"] if part not in bearers]}}
+    if not bearers:
+        return canonical(rest), None, dose.absent
+    return _taken(rest, bearers[0], dose) if len(bearers) == 1 else None
+
+
+def _taken(rest: dict, bearer: dict, dose: Dose) -> tuple[str, str, float] | None:
+    if bearer.get(dose.field) is None:
+        return None
+    return canonical(rest), canonical({k: v for k, v in bearer.items() if k != dose.field}), float(bearer[dose.field])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted response: log-odds = intercept + slope × dose, with the covariance of both."""
+
+    intercept: float
+    slope: float
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+    width: float  # standard errors on either side of the 95 % band
+
+    @property
+    def words(self) -> str:
+        error = self.width * math.sqrt(self.covariance[1][1])
+        return f"log-odds {self.slope:+.2g} a unit, 95 % interval {self.slope - error:.2g} to {self.slope + error:.2g}"
+
+    def at(self, doses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(value, low, high) of the mean response, as shares."""
+        design = np.stack([np.ones(len(doses)), np.asarray(doses, dtype=float)], axis=1)
+        line = design @ (self.intercept, self.slope)
+        error = np.sqrt(np.einsum("ni,ij,nj->n", design, np.array(self.covariance), design))
+        return tuple(1 / (1 + np.exp(-(line + side * self.width * error))) for side in (0, -1, 1))
+
+
+def fit(doses, rates) -> Curve:
+    """Logistic regression by statsmodels; the unit is the trial, each a hit or a miss or a rate in [0, 1].
+
+    Rates spread otherwise than hits do, so their spread is estimated (quasi-binomial, Pearson; McCullagh & Nelder 1989, 4.5) and
+    the band is Student's. Raises ValueError where no finite curve exists or nothing is left to judge it by.
+    """
+    doses, rates = np.asarray(doses, dtype=float), np.asarray(rates, dtype=float)
+    if len(set(doses)) < NEEDED:
+        raise ValueError(f"{len(set(doses))} doses; a curve needs at least {NEEDED}")
+    hits, misses = doses[rates > 0], doses[rates < 1]
+    if not (len(hits) and len(misses)):
+        raise ValueError("every trial came out alike; no curve")
+    if not (hits.min() < misses.max() and misses.min() < hits.max()):
+        raise ValueError("the dose separates hits from misses; no finite curve")
+    from scipy.stats import norm, t
+    from statsmodels.api import GLM, add_constant, families
+
+    single = np.isin(rates, (0, 1)).all()
+    done = GLM(rates, add_constant(doses), family=families.Binomial()).fit(scale=1.0 if single else "X2")
+    width = norm.ppf(0.975) if single else t.ppf(0.975, len(doses) - 2)
+    return Curve(*map(float, done.params), tuple(map(tuple, done.cov_params().tolist())), float(width))

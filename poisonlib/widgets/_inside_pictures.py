@@ -1,0 +1,131 @@
+"""Pictures of one trial from the inside. Orange is the attacker's, blue the target's true class, grey the rest."""
+
+import math
+import textwrap
+
+import torch
+from matplotlib.axes import Axes
+from seaborn import color_palette
+
+from ..data import Poison
+from ..experiments import Trial
+from ..tensors import to_float
+from . import _inside, _trial
+from ._drawing import SIZE, Drawing, tiles
+
+BLUE, ORANGE = color_palette("colorblind")[:2]
+GREY, BLACK = "0.55", "0.1"
+PAGE = 8  # poisons in a picture
+MARKS = {  # group: what it is called, marker, colour, size in square points
+    "base": ("rest of the wanted class {wanted}", "o", GREY, 14),
+    "true": ("target's class {true}", "s", BLUE, 14),
+    "poisons": ("poisons, of class {wanted}", "^", ORANGE, 34),
+    "target": ("target", "*", BLACK, 170),
+}
+
+
+def page_of(made: Poison, page: int) -> range:
+    """The poisons on a page. Raises ValueError for a page that there is not."""
+    pages = math.ceil(len(made) / PAGE)
+    if not 0 <= page < pages:
+        raise ValueError(f"page={page}: {len(made)} poisons fill {pages} pages, counted from 0")
+    return range(page * PAGE, min((page + 1) * PAGE, len(made)))
+
+
+def poisons(source: Trial, page: int) -> Drawing:
+    """The target, and a page of poisons: the clean images, the changes, enlarged to fill the range of grey, and the results."""
+    train, (made, goal) = _trial.images(source, "train"), _inside.poison(source)
+    shown, figure = page_of(made, page), Drawing()
+    clean, after = to_float(train.images[train.positions(made.rows)]), to_float(made.images)
+    factor = 1 / (after - clean).abs().amax().item()
+    rows = {"clean": clean, f"change\n× {factor:.1f}": 0.5 + factor * (after - clean) / 2, "poisoned": after}
+    stage = figure.stage(0.01, 0.0, 0.17, 1.0, wide=1.0)
+    many = f", 1 of {len(goal.images)}" if len(goal.images) > 1 else ""
+    true, wanted = train.classes[goal.labels[0]], train.classes[goal.wanted]
+    tiles(stage, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.8)
+    stage = figure.stage(0.2, 0.0, 0.79, 1.0, wide=9.5)
+    stage.set_xlim(-0.95, 8.55)
+    for top, (name, images) in zip((0.5, 1.75, 3.0), rows.items(), strict=True):
+        tiles(stage, images[shown], [f"poison {i}" if name == "clean" else "" for i in shown], top=top, pitch=1.08)
+        stage.text(-0.1, top + 0.5, name, ha="right", va="center", fontsize=SIZE)
+    return figure
+
+
+def craft(source: Trial) -> Drawing:
+    """The misalignment before each step, below what a gradient in any direction has."""
+    values, figure = _inside.trace(source), Drawing()
+    if values is None:
+        figure.text(0.5, 0.5, "This attack does not optimise: there are no steps to show.", ha="center", fontsize=SIZE + 1)
+        return figure
+    axis = figure.add_axes((0.08, 0.15, 0.9, 0.78))
+    axis.axhline(1, color=GREY, linestyle="--")
+    axis.text(len(values), 1.02, "chance", color=BLACK, fontsize=SIZE, ha="right", va="bottom")
+    axis.plot(range(1, len(values) + 1), values.numpy(), color=ORANGE)
+    axis.set(xlim=(1, max(len(values), 2)), ylim=(0, max(1.15, 1.05 * values.max().item())))
+    _label(axis, "crafting step", "1 − cosine of poisons' and target's gradient")
+    return figure
+
+
+def training(trial: Trial) -> Drawing:
+    """For each victim the probabilities of the goal's images over the epochs: wanted class, true class, largest other one."""
+    kinds, figure = titles(trial), Drawing()
+    goal = _inside.poison(_inside.known(trial))[1]
+    for place, (kind, title) in enumerate(kinds.items()):
+        axis = figure.add_axes((0.07 + place * 0.93 / len(kinds), 0.25, 0.93 / len(kinds) - 0.035, 0.6))
+        values = _inside.victim(trial, kind).probabilities
+        others = values[:, [i for i in range(values.shape[1]) if i not in (goal.wanted, goal.labels[0])]].amax(1)
+        epochs = range(1, len(values) + 1)
+        axis.plot(epochs, values[:, goal.wanted].numpy(), color=ORANGE, label="wanted class")
+        axis.plot(epochs, values[:, goal.labels[0]].numpy(), color=BLUE, linestyle="--", label="true class")
+        axis.plot(epochs, others.numpy(), color=GREY, linestyle=":", label="largest other class")
+        axis.set(xlim=(1, max(len(values), 2)), ylim=(-0.02, 1.02))
+        axis.set_title(textwrap.fill(title, 34), fontsize=SIZE)
+        _label(axis, "epoch", "" if place else "target's probability")
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=SIZE, frameon=False)
+    return figure
+
+
+def titles(trial: Trial) -> dict[str, str]:
+    """The trial's victims and what they are called; one is defended where there is a defence."""
+    names = {"clean": "clean set (control)", "undefended": "poisoned set, undefended"}
+    return names | ({"defended": f"poisoned set, {trial.defence.label}"} if trial.defence.label != "none" else {})
+
+
+def features(source: Trial) -> Drawing:
+    """The two classes in a plane of the undefended victim's features, poisons and target marked."""
+    (groups, shares), figure = _inside.groups(source), Drawing()
+    goal, classes = _inside.poison(source)[1], _trial.images(source, "train").classes
+    names = {"wanted": classes[goal.wanted], "true": classes[goal.labels[0]]}
+    axis = figure.add_axes((0.08, 0.15, 0.6, 0.8))
+    for group, (name, marker, colour, size) in MARKS.items():
+        x, y = groups[group].unbind(1)
+        look = {"marker": marker, "color": colour, "s": size, "edgecolor": "white", "linewidth": 0.5}
+        axis.scatter(x.numpy(), y.numpy(), label=f"{name.format(**names)} ({len(x)})", **look)
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=SIZE, frameon=False)
+    _label(axis, *(f"component {i}: {share:.0%} of the variance" for i, share in enumerate(shares.tolist(), start=1)))
+    return figure
+
+
+def filters(source: Trial) -> Drawing:
+    """A bar a filter: the images that it would remove, poisons first, with the numbers beside it."""
+    found, figure = _inside.verdicts(source), Drawing()
+    count, most = len(_inside.poison(source)[0]), max(1, *(each.removed for each in found))
+    axis = figure.add_axes((0.2, 0.22, 0.5, 0.7))
+    right = torch.tensor([each.poisons for each in found]).numpy()
+    axis.barh(range(len(found)), right, color=ORANGE, height=0.6, label="poisons removed")
+    axis.barh(range(len(found)), [e.removed - e.poisons for e in found], left=right, color=GREY, height=0.6, label="others removed")
+    for i, each in enumerate(found):
+        words = f"{each.removed} removed,\n{each.poisons} of {count} poisons,\nROC area {each.area:.2f}"
+        axis.text(1.04 * most, i, words, fontsize=SIZE, va="center")
+    axis.set(xlim=(0, most), ylim=(len(found) - 0.5, -0.5))
+    axis.set_yticks(range(len(found)), [each.name.replace("_", " ") for each in found])
+    axis.grid(visible=False, axis="y")
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=SIZE, frameon=False)
+    _label(axis, "training images", "")
+    return figure
+
+
+def _label(axis: Axes, below: str, beside: str) -> None:
+    axis.set_xlabel(below, fontsize=SIZE)
+    axis.set_ylabel(beside, fontsize=SIZE)
+    axis.tick_params(labelsize=SIZE)

@@ -1,0 +1,106 @@
+"""Cells as a table: to read, with headings that screen readers know, and to take away as CSV or LaTeX."""
+
+import functools
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from .. import paths
+from ..experiments.ledger import write_atomically
+from ..papers import Point
+from ._cells import PARTS, point
+from ._records import Cell
+
+ROWS = 30
+CELL = "padding: 0.1em 0.6em; text-align: {}; border-bottom: 1px solid #8888"
+
+
+def frame(cells: Sequence[Cell]) -> pd.DataFrame:
+    """A row a cell, rates as shares: for programs."""
+    return pd.DataFrame([_row(cell, point(cell)) for cell in cells])
+
+
+def _row(cell: Cell, measured: Point) -> dict:
+    return {
+        **{part: getattr(cell.setting, part) for part in PARTS},
+        "n": len(cell.seeds),
+        "success": measured.success.value,
+        "success low": measured.success.low,
+        "success high": measured.success.high,
+        "wanted probability": _mean(cell.probability),
+        "clean accuracy": measured.accuracy.value,
+        "seconds": _mean(cell.seconds),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def printed(cells: Sequence[Cell]) -> pd.DataFrame:
+    """A row a cell, everything as text and rates in per cent: for people."""
+    table = frame(cells)
+    if table.empty:
+        return table
+    percent = {name: [_percent(share) for share in table[name]] for name in table.columns[len(PARTS) + 1 : -1]}
+    pairs = zip(percent["success low"], percent["success high"], strict=True)
+    return table[list(PARTS)].assign(
+        **{
+            "n": table["n"].map(str),
+            "success %": percent["success"],
+            "95 % interval": [f"{low} to {high}" for low, high in pairs],
+            "wanted probability %": percent["wanted probability"],
+            "clean accuracy %": percent["clean accuracy"],
+            "seconds": table["seconds"].map("{:.1f}".format),
+        }
+    )
+
+
+def _percent(share: float) -> str:
+    return "" if pd.isna(share) else f"{100 * share:.1f}"
+
+
+@functools.lru_cache(maxsize=32)
+def as_html(cells: tuple[Cell, ...], rows: int = ROWS) -> str:
+    """The first ``rows`` cells as an HTML table, with a count of the rest."""
+    table, left = printed(cells[:rows]), max(len(cells) - rows, 0)
+    said = f"{len(cells)} cells chosen" + (f"; {left} more than are shown here, and in the exports" if left else "")
+    heads = "".join(f'<th scope="col" style="{_look(name)}">{html.escape(name)}</th>' for name in table.columns)
+    body = "".join(_html_row(list(table.columns), row) for row in table.itertuples(index=False, name=None))
+    return (
+        f'<table style="border-collapse: collapse; font-size: 90%; line-height: 1.3"><caption>{said}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _html_row(columns: list[str], row: tuple[str, ...]) -> str:
+    first = f'<th scope="row" style="{_look(columns[0])}; font-weight: normal">{html.escape(row[0])}</th>'
+    return (
+        f"<tr>{first}"
+        + "".join(f'<td style="{_look(name)}">{html.escape(value)}</td>' for name, value in zip(columns[1:], row[1:], strict=True))
+        + "</tr>"
+    )
+
+
+def _look(column: str) -> str:
+    return CELL.format("left" if column in PARTS else "right")
+
+
+def as_latex(cells: Sequence[Cell]) -> str:
+    """A booktabs table, with LaTeX's special characters escaped."""
+    table = printed(cells)
+    columns = "".join("l" if name in PARTS else "r" for name in table.columns)
+    style = table.style.hide(axis="index").format(escape="latex").format_index(axis=1, escape="latex")
+    return style.to_latex(hrules=True, column_format=columns)
+
+
+def save(cells: Sequence[Cell], name: str, suffix: str) -> Path:
+    """Write ``outputs/exports/NAME.csv`` or ``.tex``, whole or not at all. Raises ValueError where there is nothing to write."""
+    if not cells or Path(name).name != name or suffix not in ("csv", "tex"):
+        raise ValueError("nothing is chosen" if not cells else f"{name!r}, {suffix!r}: a plain name is wanted, and csv or tex")
+    text = frame(cells).to_csv(index=False) if suffix == "csv" else as_latex(cells)
+    path = paths.outputs() / "exports" / f"{name}.{suffix}"
+    write_atomically(path, text.encode())
+    return path

@@ -1,0 +1,115 @@
+"""Pictures of a trade-off, of doses and responses, and of what trials cost."""
+
+from collections.abc import Sequence
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from seaborn import color_palette
+
+from ..plots.trade_off import MARKS
+from ._cells import names, point, shared, short
+from ._dose import Curve, Dose, Series
+from ._drawing import SIZE, Drawing
+from ._planner import Cost, needed
+from ._records import Cell
+
+BLUE, ORANGE, GREEN = color_palette("colorblind")[:3]
+LEGEND = 42  # letters in a line
+
+
+def trade_off(cells: Sequence[Cell]) -> Drawing:
+    """Poison success over clean accuracy, a mark a cell with both 95 % intervals; a defender wants the lower right corner."""
+    labels = [fill(name, LEGEND) for name in names(cells)]
+    figure, axis = _ground(shared(cells), labels)
+    for label, cell, (mark, colour) in zip(labels, cells, _looks(len(cells)), strict=True):
+        hit, right = point(cell).success, point(cell).accuracy
+        axis.plot([100 * right.value] * 2, [100 * hit.low, 100 * hit.high], color=colour, lw=1, alpha=0.7)
+        axis.plot([100 * right.low, 100 * right.high], [100 * hit.value] * 2, color=colour, lw=1, alpha=0.7)
+        axis.plot(100 * right.value, 100 * hit.value, mark, color=colour, ms=6, label=label)
+    axis.set_xlabel("clean accuracy, %", fontsize=SIZE)
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)
+    return figure
+
+
+def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
+    """Poison success over a dose: cells with their 95 % intervals, and curves with their 95 % bands where there are any."""
+    strongest, step = [line.cells[-1] for line in lines], 0.008 * max(max(line.doses) - min(line.doses) for line in lines)
+    labels = [
+        fill(name + ("" if isinstance(line.curve, Curve) else " (no curve)"), LEGEND)
+        for name, line in zip(names(strongest), lines, strict=True)
+    ]
+    figure, axis = _ground(shared([cell for line in lines for cell in line.cells]), labels)
+    for i, (line, label, (mark, colour)) in enumerate(zip(lines, labels, _looks(len(lines)), strict=True)):
+        curve, rates = line.curve, [point(cell).success for cell in line.cells]
+        beside = [each + step * (i - (len(lines) - 1) / 2) for each in line.doses]
+        axis.vlines(beside, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], color=colour, lw=1)
+        axis.plot(beside, [100 * rate.value for rate in rates], mark, color=colour, ms=5, label=label)
+        if isinstance(curve, Curve):
+            x = np.linspace(min(line.doses), max(line.doses), 60)
+            value, low, high = curve.at(x)
+            axis.plot(x, 100 * value, color=colour, lw=1.4)
+            axis.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.18, lw=0)
+    axis.set_xlabel(dose.label, fontsize=SIZE)
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)
+    return figure
+
+
+def power(p1: float, p2: float, sure: float, cells: int, costs: Sequence[Cost]) -> Drawing:
+    """Trials a cell needs over the second rate, and the hours of the whole grid for every data set and network on record."""
+    figure = Drawing()
+    trials, axis = needed(p1, p2, sure), figure.add_axes((0.08, 0.15, 0.38, 0.72))
+    others = [share / 100 for share in range(101) if abs(share / 100 - p1) > 0.015]
+    for side in (True, False):
+        mine = [share for share in others if (share < p1) == side]
+        axis.plot([100 * share for share in mine], [needed(p1, share, sure) for share in mine], color=BLUE, lw=1.6)
+    axis.plot(100 * p2, trials, "o", color=ORANGE, ms=8)
+    axis.annotate(f"{trials}", (100 * p2, trials), xytext=(7, 5), textcoords="offset points", fontsize=SIZE + 1)
+    axis.axvline(100 * p1, color="0.4", ls=":", lw=1)
+    axis.set(yscale="log", xlim=(-3, 103))
+    axis.set_yticks((10, 100, 1000, 10_000), ("10", "100", "1000", "10000"))
+    axis.minorticks_off()
+    axis.set_xlabel("second rate, %", fontsize=SIZE)
+    axis.set_title(f"trials a cell to tell it from {100 * p1:.0f} % (dotted)", fontsize=SIZE)
+    axis.tick_params(labelsize=SIZE)
+    _hours(figure, trials * cells, costs)
+    return figure
+
+
+def _hours(figure: Drawing, trials: int, costs: Sequence[Cost]) -> None:
+    axis = figure.add_axes((0.74, 0.15, 0.24, 0.72))
+    hours = [cost.seconds * trials / 3600 for cost in costs]
+    axis.barh(range(len(costs)), hours, color=[GREEN if cost.here else "0.7" for cost in costs], height=0.6)
+    labels = [
+        "\n".join(short(each, 28) for each in cost.where.split(" · ")) + ("" if cost.here else "\n(another device)")
+        for cost in costs
+    ]
+    axis.set_yticks(range(len(costs)), labels)
+    axis.set_ylim(max(len(costs), 4) - 0.4, -0.6)
+    axis.set_title(f"hours for {trials} trials" if costs else "no trial was timed yet", fontsize=SIZE)
+    axis.locator_params(axis="x", nbins=4)
+    axis.tick_params(labelsize=SIZE)
+
+
+def blank(words: str) -> Drawing:
+    """Words in the place of a picture."""
+    figure = Drawing((8.6, 1.6))
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=SIZE + 1, wrap=True)
+    return figure
+
+
+def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:
+    """Axes with room for a legend beside them."""
+    figure = Drawing((8.6, max(3.9, 0.6 + 0.17 * "\n".join(labels).count("\n"))))
+    axis = figure.add_axes((0.08, 0.13, 0.5, 0.76))
+    axis.set_ylim(-4, 104)
+    axis.set_ylabel("poison success, %", fontsize=SIZE)
+    axis.tick_params(labelsize=SIZE)
+    figure.text(0.01, 0.97, short(title, 120), fontsize=SIZE, va="top")
+    return figure, axis
+
+
+def _looks(many: int) -> list[tuple[str, tuple]]:
+    """A mark and a colour each; the marks alone tell thirteen apart."""
+    colours = color_palette("colorblind", many)
+    return [(MARKS[i % len(MARKS)], colours[i]) for i in range(many)]

@@ -1,0 +1,120 @@
+"""Gradient matching against the usual ways: ``python -m tests.benchmarks.bench_craft`` from the repository's root, one thread.
+
+Prints one ratio a line, from interleaved best-of-n runs, and exits with 1 where one is beyond its limit. Compiling takes minutes.
+"""
+
+import sys
+import time
+from dataclasses import replace
+
+import torch
+from torch.nn import functional as F
+
+from poisonlib import data, models, training
+from poisonlib.attacks import Scene, _targeted
+from poisonlib.attacks._signed_adam import minimise
+from poisonlib.attacks.gradient_matching import Attack, Matching
+from poisonlib.rng import stream
+from poisonlib.tensors import to_float
+
+from .bench_augment import compare
+
+STEPS, LAYOUT = 250, torch.channels_last
+
+
+def scene(model, size: int, limit: int = 640) -> Scene:
+    """Colour digits and one fresh network: how long a step takes does not depend on the weights."""
+    train, test = (data.load("digits", split, size=size, channels=3, limit=limit) for split in ("train", "test"))
+    return Scene(train, test, (training.initialise(model, train, 0).to(memory_format=LAYOUT),))
+
+
+def matched(attack: Attack, seen: Scene):
+    """(the matching of that attack, its poisons' pixels, draws of one step, a noise stream)."""
+    base, goal = _targeted.choose(seen.train, seen.test, 0, attack.budget, 1)
+    matching = Matching(attack, seen, base.rows, goal)
+    return matching, to_float(base.images), matching.drawn(1, stream(0))[0], stream(1)
+
+
+def training_step(network, x, y):
+    """One bare step of a victim on one batch."""
+    network.train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-9, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    x = x.contiguous(memory_format=LAYOUT)
+
+    def step():
+        optimiser.zero_grad()
+        F.cross_entropy(network(x), y).backward()
+        optimiser.step()
+
+    return step
+
+
+def backward_form(network, target, x, y):
+    """As in the public code: ``backward`` from the objective, which makes the second derivatives of all parameters too."""
+    pixels, parameters = x.clone().requires_grad_(), list(network.parameters())
+
+    def step():
+        network.zero_grad()
+        pixels.grad = None
+        gradient = torch.autograd.grad(F.cross_entropy(network(pixels), y), parameters, retain_graph=True, create_graph=True)
+        dot, ours, theirs = 0, 0, 0
+        for ours_part, part in zip(gradient, target, strict=True):
+            dot, ours, theirs = dot - (ours_part * part).sum(), ours + ours_part.pow(2).sum(), theirs + part.pow(2).sum()
+        (1 + dot / theirs.sqrt() / ours.sqrt()).backward()
+        return pixels.grad
+
+    return step
+
+
+def step_ratios() -> dict[str, float]:
+    """One iteration on 64 poisons of 32 x 32 pixels, ResNet-18 at a quarter of its width."""
+    attack, seen = Attack(budget=0.1), scene(models.load("resnet18", width=16), 32)
+    matching, x, drawn, noise = matched(attack, seen)
+    assert len(x) == 64
+    theirs = backward_form(matching.networks[0], matching.targets[0], x, matching.labels)
+    ratios = {"faster": compare(lambda: matching.pull(x, drawn, noise), theirs, runs=5)}
+    compiling, *_ = matched(attack, replace(seen, compiled=True))
+    start = time.perf_counter()
+    quick = compiling.pull(x, drawn, noise)[1]
+    print(f"compiled in {time.perf_counter() - start:.0f} s", flush=True)
+    ratios["same signs"] = float((quick.sign() == theirs().sign()).float().mean())
+    ratios["compiled faster"] = compare(lambda: compiling.pull(x, drawn, noise), theirs, runs=5)
+    victim = training.initialise(models.load("resnet18", width=16), seen.train, 0).to(memory_format=LAYOUT)
+    ratios["training steps"] = 1 / compare(
+        lambda: matching.pull(x, drawn, noise), training_step(victim, x, matching.labels), runs=5
+    )
+    return ratios
+
+
+def loop_ratio() -> float:
+    """250 iterations of the loop over as many bare pulls, on 8 poisons of 16 x 16 pixels."""
+    matching, x, drawn, noise = matched(Attack(budget=0.0125), scene(models.load("resnet8", width=16), 16))
+    assert len(x) == 8
+
+    def loop():
+        minimise(lambda x, i: matching.pull(x, drawn, noise), x, torch.zeros_like(x), 16 / 255, STEPS, 0.01)
+
+    def bare():
+        for _ in range(STEPS):
+            matching.pull(x, drawn, noise)
+
+    return 1 / compare(loop, bare, runs=4)
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    loop, step = loop_ratio(), step_ratios()
+    checks = [
+        ("a craft iteration costs this many training steps on the same batch", step["training steps"], 4.2, False),
+        ("it is this many times as fast as with the usual backward()", step["faster"], 1.12, True),
+        ("compiled, it is this many times as fast as with the usual backward()", step["compiled faster"], 1.7, True),
+        ("share of pixels whose sign is the same, compiled or not", step["same signs"], 0.9999, True),
+        (f"{STEPS} iterations of the loop take this many times as long as {STEPS} bare gradients", loop, 1.05, False),
+    ]
+    for words, ratio, limit, least in checks:
+        print(f"{words}: {ratio:.5g} (at {'least' if least else 'most'} {limit})")
+    return int(any(ratio < limit if least else ratio > limit for _, ratio, limit, least in checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

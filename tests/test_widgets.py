@@ -1,0 +1,289 @@
+"""The explorers without a browser: what a control changes, what a bad state says, and that the numbers shown are right."""
+
+import asyncio
+from dataclasses import dataclass, fields, replace
+
+import pytest
+import torch
+
+pytest.importorskip("ipywidgets")
+
+from poisonlib import augment, training
+from poisonlib.augment import Pipeline
+from poisonlib.data import Poison
+from poisonlib.rng import stream
+from poisonlib.widgets import Choice, Drawing, Panel, Real, Tick, Whole, Words, _trial, augmentations
+from poisonlib.widgets._outcome import Batch, batch_of, outcome, survival
+from poisonlib.widgets.augmentations import State
+
+SMALL = State(augmentation="cutmix", seed=3)
+
+
+@dataclass(frozen=True)
+class Dish:
+    name: str = "soup"
+    spice: str = "none"
+    salt: int = 2
+    heat: float = 0.5
+    vegan: bool = False
+
+    def __post_init__(self):
+        if self.spice == "bad":
+            raise ValueError("spice='bad': choose another")
+
+
+MENU = [
+    Choice("name", "Dish", "what is cooked", ("soup", "rice")),
+    Words("spice", "Spice", "names joined by +", ("pepper",)),
+    Whole("salt", "Salt", "pinches", 0, 9),
+    Real("heat", "Heat", "of the stove", 0.0, 1.0, 0.1),
+    Tick("vegan", "Vegan", "nothing of animals"),
+]
+
+
+class Kitchen:
+    """Renders blank pictures and keeps the states that it was given."""
+
+    def __init__(self):
+        self.states = []
+
+    def render(self, state):
+        self.states.append(state)
+        if state.salt == 9:
+            raise ValueError("salt=9: too much <salt>")
+        return Drawing((1.0, 1.0))
+
+    def panel(self, first=Dish(), **more):
+        return Panel(first, MENU, self.render, lambda state: f"{state.name} with {state.salt} pinches", **more)
+
+
+class TestPanel:
+    def test_every_control_passes_its_value_on(self):
+        kitchen = Kitchen()
+        panel = kitchen.panel()
+        wanted = {"name": "rice", "spice": "pepper", "salt": 5, "heat": 0.7, "vegan": True}
+        for field, value in wanted.items():
+            panel.controls[field].value = value
+        assert kitchen.states == [Dish(**dict(list(wanted.items())[:n])) for n in range(len(wanted) + 1)]
+        assert "rice with 5 pinches" in panel.line.value
+        assert bytes(panel.picture.value).startswith(b"\x89PNG")
+
+    def test_a_browsers_rounding_errors_do_not_reach_the_state(self):
+        panel = Kitchen().panel()
+        panel.controls["heat"].value = 0.1 + 0.2
+        assert panel.state.heat == 0.3
+
+    def test_changes_in_quick_succession_are_drawn_once(self):
+        async def hurry():
+            kitchen = Kitchen()
+            panel = kitchen.panel()
+            for salt in (3, 4, 5):
+                panel.controls["salt"].value = salt
+                await asyncio.sleep(0.01)
+            early = len(kitchen.states)
+            await asyncio.sleep(0.3)
+            return early, [state.salt for state in kitchen.states]
+
+        assert asyncio.run(hurry()) == (1, [2, 5])
+
+    def test_a_state_that_cannot_be_drawn_gives_words_and_leaves_the_last_picture(self):
+        panel = Kitchen().panel()
+        before = panel.picture.value
+        panel.controls["salt"].value = 9
+        assert "Not shown: salt=9: too much &lt;salt&gt;" in panel.line.value
+        panel.controls["spice"].value = "bad"
+        assert "choose another" in panel.line.value
+        assert panel.picture.value == before
+        panel.controls["salt"].value, panel.controls["spice"].value = 1, "none"
+        assert "soup with 1 pinches" in panel.line.value
+
+    def test_a_fault_of_ours_is_named(self):
+        panel = Panel(Dish(), MENU, lambda state: 1 / 0, str)
+        assert "Not shown: ZeroDivisionError: division by zero" in panel.line.value
+
+    def test_what_takes_long_is_announced_once(self, monkeypatch):
+        said = []
+        monkeypatch.setattr(Panel, "say", lambda self, words: said.append(words))
+        panel = Kitchen().panel(notice=lambda state: "boiling ..." if state.vegan else "")
+        for vegan in (True, False, True):
+            panel.controls["vegan"].value = vegan
+        assert said.count("boiling ...") == 1 and said[1] == "boiling ..."
+
+    def test_a_value_outside_the_offer_is_offered_as_well(self):
+        panel = Kitchen().panel(Dish(name="cake", salt=20, heat=3.0))
+        assert panel.state == Dish(name="cake", salt=20, heat=3.0)
+        assert panel.controls["name"].options == ("soup", "rice", "cake")
+
+    def test_the_picture_has_a_name_for_those_who_do_not_see_it(self):
+        picture = Kitchen().panel().picture
+        assert picture.tooltip and picture.get_state()["description"] == ""
+
+
+def test_every_field_of_the_augmentation_explorer_has_a_control_with_a_label_and_a_word_of_help():
+    panel = augmentations.explorer(SMALL)
+    assert set(panel.controls) == {field.name for field in fields(State)}
+    assert panel.state == SMALL and "Not shown" not in panel.line.value
+    labels = [widget.description for widget in panel.controls.values()]
+    assert all(labels) and len(set(labels)) == len(labels)
+    assert all(widget.tooltip for widget in panel.controls.values())
+
+
+class TestAugmentationExplorer:
+    def test_same_state_same_bytes(self):
+        first = augmentations.render(SMALL).png(), augmentations.draws(SMALL, 20).png()
+        augmentations.render(replace(SMALL, k=3, seed=4)).png()
+        augmentations.prepare.cache_clear()
+        augmentations.surviving.cache_clear()
+        assert first == (augmentations.render(SMALL).png(), augmentations.draws(SMALL, 20).png())
+
+    def test_it_shows_itself_in_a_notebook(self):
+        assert augmentations.render(SMALL)._repr_png_().startswith(b"\x89PNG")
+
+    def test_numbers_in_the_text_win_over_sliders(self):
+        assert replace(SMALL, augmentation="mixup(k=2) + laplace", k=3, noise=0.2).label == "mixup + laplace(scale=0.2)"
+        assert replace(SMALL, augmentation="cutmix", alpha=0.5, probability=0.25).label == "cutmix(alpha=0.5, probability=0.25)"
+        assert replace(SMALL, augmentation="none").label == "no augmentation"
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"augmentation": "mixup(k=20)"}, "a mix of k=20 distinct images cannot be drawn from a batch of n=8"),
+            ({"augmentation": "mixdown"}, "has no 'mixdown'; choose one of: "),
+            ({"augmentation": "mixup("}, "write a name, or name(number=value, ...), joined by +"),
+            ({"augmentation": "mixup(z=1)"}, "mixup has no z; its numbers are: k, alpha, variant"),
+            ({"image": 500}, "image=500: the attack poisons 1"),
+        ],
+    )
+    def test_bad_states_say_why(self, change, words):
+        panel = augmentations.explorer(SMALL)
+        picture = panel.picture.value
+        for field, value in change.items():
+            widget = panel.controls[field]
+            if hasattr(widget, "max"):
+                widget.max = max(widget.max, value)
+            widget.value = value
+        assert "Not shown: " in panel.line.value and "Traceback" not in panel.line.value
+        assert words in panel.line.value.replace("&#x27;", "'")
+        assert panel.picture.value == picture
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"attack": "patch(share=0)"}, "image=0: the attack poisons 0 images"),
+            ({"data": "mnist"}, "has no 'mnist'; choose one of: "),
+            ({"attack": "patch(eps=1)"}, "patch has no eps; its numbers are: share, size, variant"),
+        ],
+    )
+    def test_bad_beginnings_say_why(self, change, words):
+        panel = augmentations.explorer(replace(SMALL, **change))
+        assert words in panel.line.value.replace("&#x27;", "'")
+        assert not panel.picture.value
+        with pytest.raises(ValueError, match="choose one of none, undefended, defended"):
+            State(victim="somebody")
+
+    def test_the_words_say_what_is_left(self):
+        words = augmentations.words(replace(SMALL, augmentation="none"))
+        assert "partners: none." in words
+        assert "It keeps 100% of its label, and 100% of the perturbation's norm on 100% of its pixels." in words
+        assert "On average 100% of the perturbation's norm" in augmentations.draws_words(replace(SMALL, augmentation="none"), 4)
+
+    def test_partners_and_their_shares_of_the_label(self):
+        scene = augmentations.prepare(replace(SMALL, augmentation="mixup(k=4, alpha=None)"))
+        assert len(scene.partners) == 3 and 0 not in scene.partners
+        assert sum(scene.label.values()) == pytest.approx(1)
+        assert scene.label[scene.own] >= 0.25
+
+    def test_the_chosen_victim_speaks(self, monkeypatch):
+        asked = []
+
+        def victim(trial, augment):
+            asked.append(augment)
+            return lambda x: torch.eye(10)[torch.tensor([4, 5, 6])] * 100
+
+        monkeypatch.setattr(_trial, "victim", victim)
+        state = replace(SMALL, augmentation="cutout", seed=11)
+        undefended = augmentations.words(replace(state, victim="undefended"))
+        defended = augmentations.words(replace(state, victim="defended"))
+        assert "The undefended victim takes it clean for 4 (100%), poisoned for 5 (100%), augmented for 6 (100%)." in undefended
+        assert "The defended victim" in defended
+        assert asked == [Pipeline(), augment.pipeline("cutout")]
+
+    def test_many_draws_replace_the_one_in_detail(self):
+        panel = augmentations.explorer(SMALL)
+        one = panel.picture.value
+        panel.controls["many"].value = True
+        assert panel.picture.value != one and f"of {augmentations.LIVE} draws" in panel.line.value
+
+
+def test_a_victim_is_trained_on_the_poisoned_set_once():
+    trial = replace(_trial.trial_of("digits", "patch(share=1.0)", 0), recipe=training.load("quick", epochs=1))
+    network = _trial.victim(trial, augment.pipeline("cutmix"))
+    assert not network.training and _trial.victim(trial, augment.pipeline("cutmix")) is network
+
+
+def hand_made():
+    """Eight images of 8 x 8 pixels; the first bears a perturbation of 0.5 on 2 x 2 pixels, rows 2, 3 and columns 3, 4."""
+    clean = torch.linspace(0, 0.4, 8)[:, None, None, None].repeat(1, 1, 8, 8)
+    poisoned = clean.clone()
+    poisoned[0, :, 2:4, 3:5] += 0.5
+    return Batch(clean, poisoned, torch.arange(8) % 2)
+
+
+class Fixed:
+    """An augmentation with a box that is no draw: rows 0..2, so half of the hand-made perturbation."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def draw(self, n, shape, generator):
+        return {"box": torch.tensor([[0, 0, 3, 8]]).repeat(n, 1), "partner": torch.arange(n).roll(1)}
+
+    def apply(self, x, y, draw, generator=None):
+        return self.part.apply(x, y, draw, generator)
+
+
+class TestSurvival:
+    @pytest.mark.parametrize("name", ["cutout", "cutmix"])
+    def test_half_of_the_pixels_by_hand(self, name):
+        batch = hand_made()
+        area, energy = survival(batch, [outcome(batch, Pipeline((Fixed(augment.load(name)),)), 0)])
+        assert area.item() == 0.5
+        assert energy.item() == pytest.approx(0.5**0.5)
+
+    @pytest.mark.parametrize("name", ["cutout", "cutmix(probability=1.0)"])
+    def test_random_boxes_against_counting_pixels_one_by_one(self, name):
+        batch, part = hand_made(), augment.load(name)
+        outcomes = [outcome(batch, Pipeline((part,)), 5, i) for i in range(30)]
+        areas, energies = survival(batch, outcomes)
+        for i in range(30):
+            top, left, bottom, right = part.draw(8, (1, 8, 8), stream(5, i))["box"][0].tolist()
+            kept = [(r, c) for r in (2, 3) for c in (3, 4) if not (top <= r < bottom and left <= c < right)]
+            assert areas[i].item() == len(kept) / 4
+            assert energies[i].item() == pytest.approx((len(kept) / 4) ** 0.5)
+        assert len(set(areas.tolist())) > 1
+
+    def test_mixup_leaves_the_images_own_weight_everywhere_and_noise_cancels(self):
+        batch = hand_made()
+        mixed = outcome(batch, augment.pipeline("mixup(k=3) + laplace(scale=0.3)"), 1)
+        area, energy = survival(batch, [mixed])
+        assert area.item() == 1
+        assert energy.item() == pytest.approx(mixed.weights[0].item(), abs=1e-5)
+        assert (mixed.image - outcome(batch, augment.pipeline("mixup(k=3)"), 1).image).abs().max() > 0.1
+
+    def test_an_image_that_was_left_as_it_is_is_refused(self):
+        batch = replace(hand_made(), poisoned=hand_made().clean)
+        with pytest.raises(ValueError, match="nothing to survive"):
+            survival(batch, [outcome(batch, Pipeline(), 0)])
+
+    def test_a_batch_holds_the_image_and_its_company_as_the_victim_sees_them(self):
+        train = _trial.images(_trial.trial_of("digits", "patch", 0), "train")
+        rows = train.rows.sort().values[:400]
+        poison = Poison(rows, 255 - train.images[train.positions(rows)])
+        batch = batch_of(train, poison, 7, 0)
+        at = train.positions(rows[7:8])
+        assert torch.equal(batch.clean[:1], train.images[at] / 255)
+        assert torch.allclose(batch.poisoned[:1], 1 - batch.clean[:1])
+        assert torch.equal(batch.clean[1:], batch.poisoned[1:])
+        assert len(batch.labels) == 8 and batch.labels[0] == train.labels[at]
+        with pytest.raises(ValueError, match="the attack poisons 400 images"):
+            batch_of(train, poison, 400, 0)
