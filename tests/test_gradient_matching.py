@@ -730,7 +730,7 @@ FROZEN = training.load("quick_targeted", frozen=True)
         ({"recipe": FROZEN}, "body of .* is random"),
         ({"recipe": FROZEN, "model": models.load("resnet18_imagenet")}, "body of .* is random"),
         ({"attack": [MATCHING + ", pretrained=True)"]}, "no public weights"),
-        ({"defence": ["none", "mixup(k=51)"]}, "k=51.* batch of 50"),
+        ({"defence": ["none", "mixup(k=21)"]}, "k=21.* batch of 20"),
         ({"attack": [MATCHING + ", companions=0)"]}, "companions=0"),
     ],
 )
@@ -741,7 +741,7 @@ def test_parts_that_do_not_go_together_are_refused_before_anything_runs(how, say
 
 def test_parts_that_do_go_together_are_not_refused():
     tiny(recipe=FROZEN, model=models.load("resnet18_imagenet", pretrained=True), attack=[MATCHING + ", pretrained=True)"])
-    tiny(defence=["mixup(k=50)", "deep_knn"])
+    tiny(defence=["mixup(k=20)", "deep_knn"])
 
 
 def test_a_budget_above_a_class_is_refused_before_any_training(outputs, monkeypatch):

@@ -1,11 +1,14 @@
 """The patch backdoor: what is drawn, what is stamped, and each quirk of the released code."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from poisonlib import attacks, data
+from poisonlib import attacks, data, models, training
 from poisonlib.attacks import Scene
 from poisonlib.attacks.patch import Attack, paste
+from poisonlib.tensors import levels
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +90,41 @@ def test_a_trigger_larger_than_the_image_is_refused(scene):
         Attack(size=17).craft(scene, 0)
 
 
+def small(name):
+    """The attack with as little work as it can be told to do."""
+    fields = {field.name for field in dataclasses.fields(attacks.load(name))}
+    return attacks.load(name, **{key: value for key, value in {"steps": 10, "restarts": 2}.items() if key in fields})
+
+
+def equipped(scene, attack):
+    """The scene with the networks that the attack asks for, untrained: what they know does not matter here."""
+    wanted = getattr(attack, "surrogates", ())
+    networks = [training.initialise(models.load("patches"), scene.train, each.number) for each in wanted]
+    return dataclasses.replace(scene, surrogates=tuple(networks))
+
+
 @pytest.mark.parametrize("name", attacks.names())
 class TestEveryAttack:
     """What a new file in the folder inherits."""
 
     def test_same_seed_same_bytes_and_nothing_touched(self, name, scene):
-        before = scene.train.images.clone()
-        (poison, goal), (again, goal_again) = (attacks.load(name).craft(scene, 7) for _ in range(2))
+        before, attack = scene.train.images.clone(), small(name)
+        scene = equipped(scene, attack)
+        (poison, goal), (again, goal_again) = (attack.craft(scene, 7) for _ in range(2))
         assert poison.digest == again.digest and torch.equal(goal.images, goal_again.images)
         assert torch.equal(scene.train.images, before)
         assert torch.equal(poison.rows, poison.rows.unique()), "rows ascend and are distinct"
         assert (goal.labels != goal.wanted).all()
+
+    def test_it_keeps_its_budget_and_beats_noise_of_the_same_size_at_its_own_objective(self, name, scene):
+        attack = small(name)
+        if not hasattr(attack, "eps"):
+            pytest.skip("the attack has no budget for pixels")
+        scene = equipped(scene, attack)
+        poison, goal = attack.craft(scene, 7)
+        noise, _ = attacks.load("noise", eps=attack.eps, budget=attack.budget).craft(scene, 7)
+        base = scene.train.images[scene.train.positions(poison.rows)].int()
+        assert (poison.images.int() - base).abs().max() <= levels(attack.eps)
+        if hasattr(attack, "objective"):
+            assert torch.equal(poison.rows, noise.rows)
+            assert attack.objective(scene, poison, goal, 7) < attack.objective(scene, noise, goal, 7)

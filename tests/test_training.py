@@ -191,16 +191,16 @@ def test_graph_and_eager_give_the_same_bits(train):
 
 @cuda
 def test_nothing_in_a_step_waits_for_the_host(train):
-    from poisonlib.training.fit import _batches, _sgd_step
+    from poisonlib.training.fit import _batches, _descent
 
     there = train.to("cuda")
     parts = pipeline("flip + crop(pad=2) + cutmix")
     network = training.initialise(NET, there, 0).to(memory_format=torch.channels_last)
-    step = _sgd_step(network, there, parts, SHORT.optimise(network.parameters()), Numerics(), stream(0, device="cuda"))
+    step = _descent(network, there, SHORT.optimise(network.parameters()), None, Numerics(), stream(0, device="cuda"))
     batches = list(_batches(there, 32, parts, stream(0), stream(1)))
-    step(*batches[0])
+    step(parts, *batches[0])
     torch.cuda.set_sync_debug_mode("error")
     try:
-        step(*batches[1])
+        step(parts, *batches[1])
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -1,5 +1,6 @@
 """What a grid will cost, before it is run."""
 
+import functools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..data import ImageSet
 from .crafted import images
 from .ledger import Ledger
 from .models import Cache
@@ -63,20 +65,21 @@ def _networks(trial: Trial, cache: Cache) -> list[dict]:
 def _operations(work: Sequence[Trial]) -> float | None:
     """Operations of all trainings: backward costs twice the forward pass."""
     try:
-        return float(sum(3 * _forward(trial) * trial.recipe.epochs * len(_train(trial)) for trial in work))
+        return float(sum(3 * _forward(trial.model, trial.data) * trial.recipe.epochs * len(_train(trial.data)) for trial in work))
     except FileNotFoundError:
         return None
 
 
-def _train(trial: Trial):
-    return images(trial.data, "train", torch.device("cpu"))
+def _train(source) -> ImageSet:
+    return images(source, "train", torch.device("cpu"))
 
 
-def _forward(trial: Trial) -> int:
+@functools.lru_cache(maxsize=64)
+def _forward(model, source) -> int:
     """Operations of one image's forward pass, counted on shapes alone."""
-    train = _train(trial)
+    train = _train(source)
     with torch.device("meta"):
-        network = trial.model.build(len(train.classes), train.shape, train.mean, train.std)
+        network = model.build(len(train.classes), train.shape, train.mean, train.std)
         with FlopCounterMode(display=False) as counter:
             network.eval()(torch.empty(1, *train.shape))
     return counter.get_total_flops()

@@ -1,9 +1,11 @@
 """Parts that do not go together, found before an hour of training is spent on them."""
 
+import dataclasses
 from collections.abc import Iterable
 
 import torch
 
+from ..data import ImageSet
 from .crafted import images
 from .spec import Trial, canonical
 
@@ -27,11 +29,20 @@ def refuse(trial: Trial) -> None:
 
 
 def refuse_data(trials: Iterable[Trial]) -> None:
-    """Raises ValueError where an attack says that it cannot work on a trial's training set."""
-    pairs = {canonical([trial.describe()["attack"], trial.describe()["data"]]): trial for trial in trials}
-    for trial in pairs.values():
+    """Raises ValueError where an attack or a step says that it cannot work on a trial's training set or network."""
+    for trial in {canonical(trial.describe() | {"seed": 0}): trial for trial in trials}.values():
         train = images(trial.data, "train", torch.device("cpu"))
         if getattr(trial.attack, "pretrained", False) and len(train.classes) != 1000:
             raise ValueError(f"pretrained=True: the public head knows ImageNet's 1000 classes, not these {len(train.classes)}")
         if hasattr(trial.attack, "refuse"):
             trial.attack.refuse(train)
+        if hasattr(trial.defence.step, "refuse"):
+            trial.defence.step.refuse(_shape_of_what_trains(trial, train))
+
+
+def _shape_of_what_trains(trial: Trial, train: ImageSet) -> torch.nn.Module:
+    """The part of the victim that is trained, without weights."""
+    public = {"pretrained": False} if hasattr(trial.model, "pretrained") else {}
+    with torch.device("meta"):
+        network = dataclasses.replace(trial.model, **public).build(len(train.classes), train.shape, train.mean, train.std)
+    return network.head if trial.recipe.frozen else network

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._network import Architecture
 
 
 class Patches(nn.Module):
-    """Images as rows of ``side`` x ``side`` patches."""
+    """Images as rows of ``side`` x ``side`` patches, filled up with zeros at the right and the bottom where they do not divide."""
 
     def __init__(self, side: int):
         super().__init__()
         self.side = side
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n patches pixels"]:
+        x = F.pad(x, (0, -x.shape[3] % self.side, 0, -x.shape[2] % self.side))
         n, c, h, w = x.shape
         cut = x.reshape(n, c, h // self.side, self.side, w // self.side, self.side)
         return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
@@ -28,14 +30,12 @@ class Patches(nn.Module):
 
 @dataclass(frozen=True)
 class Model(Architecture):
-    side: int = 4  # pixels of a patch; divides the images' sides
+    side: int = 4  # pixels of a patch
     width: int = 32  # numbers a patch
     units: int = 64  # features
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:
         channels, height, breadth = shape
-        if height % self.side or breadth % self.side:
-            raise ValueError(f"side={self.side}: it must divide the images' sides, {height} x {breadth}")
-        count, pixels = (height // self.side) * (breadth // self.side), channels * self.side**2
+        count, pixels = -(-height // self.side) * -(-breadth // self.side), channels * self.side**2
         local = [Patches(self.side), nn.Linear(pixels, self.width), nn.ReLU(), nn.Flatten()]
         return nn.Sequential(*local, nn.Linear(count * self.width, self.units), nn.ReLU()), self.units
