@@ -12,6 +12,7 @@ TABLES = {
     "strong_augmentation_table2": ("strong_augmentation", "table2"),
     "dp_instahide_table1": ("dp_instahide", "table1"),
     "dp_instahide_table2": ("dp_instahide", "table2"),
+    "dp_instahide_table3": ("dp_instahide", "table3"),
     "dp_instahide_table5": ("dp_instahide", "table5"),
 }
 RUNS = ("quick", "laptop")
