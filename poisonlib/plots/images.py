@@ -8,7 +8,7 @@ from torch import Tensor
 from .style import canvas
 
 
-def shown(image: Shaped[Tensor, "c h w"]) -> Shaped[Tensor, "h w c"]:
+def shown(image: Shaped[Tensor, "c h w"]) -> Shaped[Tensor, "h w colours"]:
     """One image for matplotlib, grey where it has one channel: stored integers or floats in [0, 1]; what is outside is clipped."""
     image = image.detach().cpu()
     image = (image if image.is_floating_point() else image / 255).clamp(0, 1)

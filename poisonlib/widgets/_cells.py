@@ -43,11 +43,20 @@ def trials(cells: Sequence[Cell]) -> int:
 
 
 def names(cells: Sequence[Cell]) -> list[str]:
-    """What tells these cells apart, a name each; " #2" marks the second of two that differ in something rarer."""
-    parts = [part for part in PARTS if _differs(part, cells)] or ["defence"]
-    texts = [_lean(cells) if part == "attack" else [getattr(cell.setting, part) for cell in cells] for part in parts]
-    plain = [" · ".join(each) for each in zip(*texts, strict=True)]
+    """What tells these cells apart, a name each: attack and defence where they differ, and as much more as is needed.
+
+    " #2" marks the second of two that differ in something rarer.
+    """
+    differing = [part for part in PARTS if differs(part, cells)] or ["defence"]
+    least = sum(part in PARTS[:2] for part in differing)
+    choices = [_joined(cells, differing[:count]) for count in range(max(least, 1), len(differing) + 1)]
+    plain = next((names for names in choices if len(set(names)) == len(names)), choices[-1])
     return [name + (f" #{plain[:i].count(name) + 1}" if name in plain[:i] else "") for i, name in enumerate(plain)]
+
+
+def _joined(cells: Sequence[Cell], parts: Sequence[str]) -> list[str]:
+    texts = [_lean(cells) if part == "attack" else [getattr(cell.setting, part) for cell in cells] for part in parts]
+    return [" · ".join(each) for each in zip(*texts, strict=True)]
 
 
 def _lean(cells: Sequence[Cell]) -> list[str]:
@@ -68,10 +77,10 @@ def _numbers(setting: Setting) -> set[tuple[str, str]]:
 
 def shared(cells: Sequence[Cell]) -> str:
     """What all of these cells have in common, "" for nothing."""
-    return " · ".join(getattr(cells[0].setting, part) for part in PARTS if cells and not _differs(part, cells))
+    return " · ".join(getattr(cells[0].setting, part) for part in PARTS if cells and not differs(part, cells))
 
 
-def _differs(part: str, cells: Sequence[Cell]) -> bool:
+def differs(part: str, cells: Sequence[Cell]) -> bool:
     return len({getattr(cell.setting, part) for cell in cells}) > 1
 
 

@@ -59,8 +59,10 @@ def place(cell: Cell) -> str:
 
 def draw(title: str, rows: Sequence[str], headings: Sequence[str], marks: Sequence[Mark]) -> Drawing:
     """All marks, in per cent; rows downwards, a panel a heading."""
-    labels, tall = [short(row, 44) for row in rows], 1.45 + 0.24 * len(rows)
-    figure, left = Drawing((WIDE, tall)), (0.25 + LETTER * max(map(len, labels))) / WIDE
+    labels = [fill(short(row, 80), 42) for row in rows]
+    lines = "\n".join(labels).splitlines()
+    tall = 1.45 + (0.24 if len(lines) == len(rows) else 0.34) * len(rows)
+    figure, left = Drawing((WIDE, tall)), (0.25 + LETTER * max(map(len, lines))) / WIDE
     where = list(dict.fromkeys(name for mark in marks for name, _ in mark.ours))
     colours = dict(zip(where, color_palette("colorblind", len(where)), strict=True))
     wide = (0.985 - left) / len(headings)

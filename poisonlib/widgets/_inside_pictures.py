@@ -1,6 +1,5 @@
 """Pictures of one trial from the inside. Orange is the attacker's, blue the target's true class, grey the rest."""
 
-import math
 import textwrap
 
 import torch
@@ -10,7 +9,7 @@ from seaborn import color_palette
 from ..data import Poison
 from ..experiments import Trial
 from ..tensors import to_float
-from . import _inside, _trial
+from . import _trial, inside
 from ._drawing import SIZE, Drawing, tiles
 
 BLUE, ORANGE = color_palette("colorblind")[:2]
@@ -20,40 +19,40 @@ MARKS = {  # group: what it is called, marker, colour, size in square points
     "base": ("rest of the wanted class {wanted}", "o", GREY, 14),
     "true": ("target's class {true}", "s", BLUE, 14),
     "poisons": ("poisons, of class {wanted}", "^", ORANGE, 34),
-    "target": ("target", "*", BLACK, 170),
+    "target": ("target", "*", BLACK, 110),
 }
 
 
 def page_of(made: Poison, page: int) -> range:
     """The poisons on a page. Raises ValueError for a page that there is not."""
-    pages = math.ceil(len(made) / PAGE)
-    if not 0 <= page < pages:
-        raise ValueError(f"page={page}: {len(made)} poisons fill {pages} pages, counted from 0")
+    last = (len(made) - 1) // PAGE
+    if not 0 <= page <= last:
+        raise ValueError(f"page={page}: {len(made)} poisons end on page {last}, counted from 0")
     return range(page * PAGE, min((page + 1) * PAGE, len(made)))
 
 
 def poisons(source: Trial, page: int) -> Drawing:
     """The target, and a page of poisons: the clean images, the changes, enlarged to fill the range of grey, and the results."""
-    train, (made, goal) = _trial.images(source, "train"), _inside.poison(source)
+    train, (made, goal) = _trial.images(source, "train"), inside.poison(source)
     shown, figure = page_of(made, page), Drawing()
     clean, after = to_float(train.images[train.positions(made.rows)]), to_float(made.images)
     factor = 1 / (after - clean).abs().amax().item()
-    rows = {"clean": clean, f"change\n× {factor:.1f}": 0.5 + factor * (after - clean) / 2, "poisoned": after}
+    rows = {"clean": clean, f"change\n× {factor:.1f}\ngrey: none": 0.5 + factor * (after - clean) / 2, "poisoned": after}
     stage = figure.stage(0.01, 0.0, 0.17, 1.0, wide=1.0)
     many = f", 1 of {len(goal.images)}" if len(goal.images) > 1 else ""
     true, wanted = train.classes[goal.labels[0]], train.classes[goal.wanted]
     tiles(stage, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.8)
     stage = figure.stage(0.2, 0.0, 0.79, 1.0, wide=9.5)
     stage.set_xlim(-0.95, 8.55)
-    for top, (name, images) in zip((0.5, 1.75, 3.0), rows.items(), strict=True):
-        tiles(stage, images[shown], [f"poison {i}" if name == "clean" else "" for i in shown], top=top, pitch=1.08)
+    for top, (name, images) in zip((0.95, 2.2, 3.45), rows.items(), strict=True):
+        tiles(stage, list(images[shown]), [f"poison {i}" if name == "clean" else "" for i in shown], top=top, pitch=1.08)
         stage.text(-0.1, top + 0.5, name, ha="right", va="center", fontsize=SIZE)
     return figure
 
 
 def craft(source: Trial) -> Drawing:
     """The misalignment before each step, below what a gradient in any direction has."""
-    values, figure = _inside.trace(source), Drawing()
+    values, figure = inside.trace(source), Drawing()
     if values is None:
         figure.text(0.5, 0.5, "This attack does not optimise: there are no steps to show.", ha="center", fontsize=SIZE + 1)
         return figure
@@ -69,17 +68,19 @@ def craft(source: Trial) -> Drawing:
 def training(trial: Trial) -> Drawing:
     """For each victim the probabilities of the goal's images over the epochs: wanted class, true class, largest other one."""
     kinds, figure = titles(trial), Drawing()
-    goal = _inside.poison(_inside.known(trial))[1]
+    goal = inside.poison(inside.known(trial))[1]
     for place, (kind, title) in enumerate(kinds.items()):
         axis = figure.add_axes((0.07 + place * 0.93 / len(kinds), 0.25, 0.93 / len(kinds) - 0.035, 0.6))
-        values = _inside.victim(trial, kind).probabilities
+        values = inside.victim(trial, kind).probabilities
         others = values[:, [i for i in range(values.shape[1]) if i not in (goal.wanted, goal.labels[0])]].amax(1)
         epochs = range(1, len(values) + 1)
         axis.plot(epochs, values[:, goal.wanted].numpy(), color=ORANGE, label="wanted class")
         axis.plot(epochs, values[:, goal.labels[0]].numpy(), color=BLUE, linestyle="--", label="true class")
         axis.plot(epochs, others.numpy(), color=GREY, linestyle=":", label="largest other class")
-        axis.set(xlim=(1, max(len(values), 2)), ylim=(-0.02, 1.02))
-        axis.set_title(textwrap.fill(title, 34), fontsize=SIZE)
+        axis.set(xlim=(1, max(len(values), 2)), ylim=(-0.02, 1.02), yticks=(0, 0.5, 1))
+        axis.set_xticks((1, len(values) // 2, len(values)))
+        axis.tick_params(labelleft=not place)
+        axis.set_title(textwrap.fill(title, 34), fontsize=SIZE, y=1.0)  # a given place need not be found
         _label(axis, "epoch", "" if place else "target's probability")
     figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=SIZE, frameon=False)
     return figure
@@ -93,10 +94,10 @@ def titles(trial: Trial) -> dict[str, str]:
 
 def features(source: Trial) -> Drawing:
     """The two classes in a plane of the undefended victim's features, poisons and target marked."""
-    (groups, shares), figure = _inside.groups(source), Drawing()
-    goal, classes = _inside.poison(source)[1], _trial.images(source, "train").classes
+    (groups, shares), figure = inside.groups(source), Drawing()
+    goal, classes = inside.poison(source)[1], _trial.images(source, "train").classes
     names = {"wanted": classes[goal.wanted], "true": classes[goal.labels[0]]}
-    axis = figure.add_axes((0.08, 0.15, 0.6, 0.8))
+    axis = figure.add_axes((0.09, 0.15, 0.6, 0.8))
     for group, (name, marker, colour, size) in MARKS.items():
         x, y = groups[group].unbind(1)
         look = {"marker": marker, "color": colour, "s": size, "edgecolor": "white", "linewidth": 0.5}
@@ -108,8 +109,8 @@ def features(source: Trial) -> Drawing:
 
 def filters(source: Trial) -> Drawing:
     """A bar a filter: the images that it would remove, poisons first, with the numbers beside it."""
-    found, figure = _inside.verdicts(source), Drawing()
-    count, most = len(_inside.poison(source)[0]), max(1, *(each.removed for each in found))
+    found, figure = inside.verdicts(source), Drawing()
+    count, most = len(inside.poison(source)[0]), max(1, *(each.removed for each in found))
     axis = figure.add_axes((0.2, 0.22, 0.5, 0.7))
     right = torch.tensor([each.poisons for each in found]).numpy()
     axis.barh(range(len(found)), right, color=ORANGE, height=0.6, label="poisons removed")

@@ -10,11 +10,11 @@ import pandas as pd
 from .. import paths
 from ..experiments.ledger import write_atomically
 from ..papers import Point
-from ._cells import PARTS, point
+from ._cells import PARTS, differs, point
 from ._records import Cell
 
 ROWS = 30
-CELL = "padding: 0.1em 0.6em; text-align: {}; border-bottom: 1px solid #8888"
+CELL = "padding: 0 0.6em; text-align: {}"
 
 
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -42,8 +42,6 @@ def _mean(values: Sequence[float]) -> float:
 def printed(cells: Sequence[Cell]) -> pd.DataFrame:
     """A row a cell, everything as text and rates in per cent: for people."""
     table = frame(cells)
-    if table.empty:
-        return table
     percent = {name: [_percent(share) for share in table[name]] for name in table.columns[len(PARTS) + 1 : -1]}
     pairs = zip(percent["success low"], percent["success high"], strict=True)
     return table[list(PARTS)].assign(
@@ -64,14 +62,16 @@ def _percent(share: float) -> str:
 
 @functools.lru_cache(maxsize=32)
 def as_html(cells: tuple[Cell, ...], rows: int = ROWS) -> str:
-    """The first ``rows`` cells as an HTML table, with a count of the rest."""
-    table, left = printed(cells[:rows]), max(len(cells) - rows, 0)
+    """The first ``rows`` cells as an HTML table; the caption says what all have in common, and how many more there are."""
+    left, common = max(len(cells) - rows, 0), [part for part in PARTS[2:] if not differs(part, cells)]
+    table = printed(cells[:rows]).drop(columns=common)
     said = f"{len(cells)} cells chosen" + (f"; {left} more than are shown here, and in the exports" if left else "")
+    said += "".join(f" · {getattr(cells[0].setting, part)}" for part in common)
     heads = "".join(f'<th scope="col" style="{_look(name)}">{html.escape(name)}</th>' for name in table.columns)
     body = "".join(_html_row(list(table.columns), row) for row in table.itertuples(index=False, name=None))
     return (
-        f'<table style="border-collapse: collapse; font-size: 90%; line-height: 1.3"><caption>{said}</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        f'<div style="overflow-x: auto"><table style="font-size: 90%; line-height: 1.3"><caption>{html.escape(said)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -11,7 +11,7 @@ from ..experiments import Trial
 from ..experiments.ledger import read
 from ..experiments.spec import canonical
 
-AUTO, YOURS = "auto", "yours"
+AUTO, YOURS, FIRST = "auto", "yours", "quick"
 Stamp = tuple[tuple[str, int], ...]  # folders and when they last changed, in nanoseconds
 
 
@@ -50,19 +50,16 @@ def sources() -> dict[str, Path]:
 
 
 def load(source: str = AUTO) -> tuple[str, tuple[Cell, ...]]:
-    """A source's name and its cells, by name. ``auto``: yours, or where you have none the largest of the kept runs.
+    """A source's name and its cells, by name. ``auto``: yours, or where you have none those of `FIRST`, a kept run.
 
     Raises LookupError for an unknown source, ValueError for a file that is no sound record.
     """
     known = sources()
     if source not in (AUTO, *known):
         raise LookupError(f"source={source!r}: choose one of: {', '.join((AUTO, *known))}")
-    if source != AUTO:
-        return source, _cells(_stamp(known[source]))
-    if yours := _cells(_stamp(known.pop(YOURS))):
-        return YOURS, yours
-    found = {name: _cells(_stamp(folder)) for name, folder in known.items()}
-    return max(found.items(), key=lambda each: sum(len(cell.seeds) for cell in each[1]), default=(YOURS, ()))
+    if source == AUTO:
+        source = YOURS if _cells(_stamp(known[YOURS])) or FIRST not in known else FIRST
+    return source, _cells(_stamp(known[source]))
 
 
 def _stamp(root: Path) -> Stamp:

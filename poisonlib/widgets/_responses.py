@@ -1,12 +1,13 @@
 """Pictures of a trade-off, of doses and responses, and of what trials cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
 from seaborn import color_palette
 
+from ..papers.statistics import Estimate
 from ..plots.trade_off import MARKS
 from ._cells import names, point, shared, short
 from ._dose import Curve, Dose, Series
@@ -22,10 +23,10 @@ def trade_off(cells: Sequence[Cell]) -> Drawing:
     """Poison success over clean accuracy, a mark a cell with both 95 % intervals; a defender wants the lower right corner."""
     labels = [fill(name, LEGEND) for name in names(cells)]
     figure, axis = _ground(shared(cells), labels)
-    for label, cell, (mark, colour) in zip(labels, cells, _looks(len(cells)), strict=True):
-        hit, right = point(cell).success, point(cell).accuracy
-        axis.plot([100 * right.value] * 2, [100 * hit.low, 100 * hit.high], color=colour, lw=1, alpha=0.7)
-        axis.plot([100 * right.low, 100 * right.high], [100 * hit.value] * 2, color=colour, lw=1, alpha=0.7)
+    looks, hits, rights = _looks(len(cells)), [point(cell).success for cell in cells], [point(cell).accuracy for cell in cells]
+    _bars(axis.vlines, [100 * right.value for right in rights], hits, [colour for _, colour in looks])
+    _bars(axis.hlines, [100 * hit.value for hit in hits], rights, [colour for _, colour in looks])
+    for label, hit, right, (mark, colour) in zip(labels, hits, rights, looks, strict=True):
         axis.plot(100 * right.value, 100 * hit.value, mark, color=colour, ms=6, label=label)
     axis.set_xlabel("clean accuracy, %", fontsize=SIZE)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)
@@ -43,7 +44,7 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
     for i, (line, label, (mark, colour)) in enumerate(zip(lines, labels, _looks(len(lines)), strict=True)):
         curve, rates = line.curve, [point(cell).success for cell in line.cells]
         beside = [each + step * (i - (len(lines) - 1) / 2) for each in line.doses]
-        axis.vlines(beside, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], color=colour, lw=1)
+        _bars(axis.vlines, beside, rates, [colour])
         axis.plot(beside, [100 * rate.value for rate in rates], mark, color=colour, ms=5, label=label)
         if isinstance(curve, Curve):
             x = np.linspace(min(line.doses), max(line.doses), 60)
@@ -96,6 +97,11 @@ def blank(words: str) -> Drawing:
     figure = Drawing((8.6, 1.6))
     figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=SIZE + 1, wrap=True)
     return figure
+
+
+def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
+    """All intervals at once: ``draw`` is an axis's hlines or vlines."""
+    draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.8)
 
 
 def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:

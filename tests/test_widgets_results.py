@@ -1,0 +1,369 @@
+"""The results explorer: cells and their intervals, the papers' tables, curves, the planner, exports; no redraw reads files."""
+
+import json
+from collections import Counter
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("ipywidgets")
+
+from poisonlib import experiments, papers, paths
+from poisonlib.experiments import Ledger
+from poisonlib.experiments.spec import canonical, digest
+from poisonlib.papers.power import trials_to_tell
+from poisonlib.widgets import _records, results
+from poisonlib.widgets._cells import chance, measured, names, point
+from poisonlib.widgets._claims import beside
+from poisonlib.widgets._dose import DOSES, fit, series
+from poisonlib.widgets._listing import as_html, as_latex, frame
+from poisonlib.widgets._planner import Cost, costs
+from poisonlib.widgets.results import State
+
+QUICK = State(source="quick")
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """An output folder of the user's own, empty at first."""
+    monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
+    return tmp_path
+
+
+def reference(run="quick") -> list[dict]:
+    return list(Ledger.open(paths.repository() / "outputs" / "reference" / run / "trials"))
+
+
+def write(ledger: Ledger, record: dict, **spec) -> None:
+    """A record as it would be of another spec; quicker than `Ledger.put`, which waits for the disk."""
+    spec = record["spec"] | spec
+    path = ledger.path(digest(spec))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(canonical({**record, "spec": spec, "key": path.stem}))
+
+
+def numbers(estimate) -> list[float]:
+    return [estimate.value, estimate.low, estimate.high, estimate.trials]
+
+
+def chosen(cells, attack, defence):
+    return next(cell for cell in cells if (cell.setting.attack, cell.setting.defence) == (attack, defence))
+
+
+class TestRecords:
+    def test_cells_are_those_of_the_ledgers_own_table(self):
+        _, cells = _records.load("quick")
+        records = reference()
+        table, counts = experiments.frame(records), Counter(canonical(record["spec"] | {"seed": 0}) for record in records)
+        assert {cell.setting.text: len(cell.seeds) for cell in cells} == counts
+        assert {(cell.setting.kind, cell.setting.defence) for cell in cells} == set(
+            zip(table["attack"], table["defence"], strict=True)
+        )
+        assert sum(sum(cell.success) for cell in cells) == pytest.approx(table["success"].sum())
+        assert sum(sum(cell.accuracy) for cell in cells) == pytest.approx(table["clean accuracy"].sum())
+        assert all(list(cell.seeds) == sorted(set(cell.seeds)) for cell in cells)
+
+    def test_intervals_are_those_of_papers_points(self):
+        _, cells = _records.load("quick")
+        cell = chosen(cells, "patch(share=1.0)", "mixup")
+        mine = [r for r in reference() if canonical(r["spec"] | {"seed": 0}) == cell.setting.text]
+        theirs, ours = papers.points(mine)["mixup"], point(cell)
+        assert numbers(ours.success) == pytest.approx(numbers(theirs.success))
+        assert numbers(ours.accuracy) == pytest.approx(numbers(theirs.accuracy))
+
+    def test_auto_is_yours_or_a_kept_run(self, outputs):
+        assert _records.load()[0] == "quick"
+        write(Ledger.open(), reference()[0])
+        name, cells = _records.load()
+        assert (name, len(cells)) == ("yours", 1)
+        with pytest.raises(LookupError, match=r"source='mine': choose one of: auto, yours, .*quick"):
+            _records.load("mine")
+
+    def test_a_new_record_is_seen_and_a_broken_one_is_named(self, outputs):
+        first, second = reference()[:2]
+        write(Ledger.open(), first)
+        assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 1
+        write(Ledger.open(), second)
+        assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 2
+        (outputs / "trials" / "00").mkdir()
+        (outputs / "trials" / "00" / "0.json").write_text("{")
+        assert "is not a sound record; move it away" in results.explorer(State(source="yours")).line.value
+
+    def test_names_say_what_differs_and_no_more(self):
+        _, cells = _records.load("quick")
+        patch = [chosen(cells, attack, "none") for attack in ("patch(share=0.0)", "patch", "patch(share=1.0)")]
+        assert names(patch) == ["patch(share=0.0)", "patch(share=0.1)", "patch(share=1.0)"]
+        assert names(patch[:1]) == ["none"]
+        assert names([patch[0], patch[0]]) == ["none", "none #2"]
+        _, others = _records.load("laptop")
+        other = chosen(others, "patch(share=1.0)", "none")
+        assert names([patch[2], other]) == [patch[2].setting.data, other.setting.data]
+        assert names([patch[0], other]) == ["patch(share=0.0)", "patch(share=1.0)"]
+
+
+class TestRedraw:
+    def test_five_thousand_records_are_read_once(self, outputs):
+        """The files are emptied in place, which leaves their folders' times as they were."""
+        ledger, records = Ledger.open(), reference()
+        for seed in range(5000):
+            write(ledger, records[seed % len(records)], seed=1000 + seed)
+        panel = results.explorer(State(source="yours"))
+        assert "5000 of 5000 trials" in panel.line.value
+        for path in ledger.root.glob("??/*.json"):
+            path.write_text("")
+        before = panel.picture.value
+        panel.controls["rows"].value = 5
+        assert "5000 of 5000 trials" in panel.line.value and panel.picture.value != before
+        for view in ("trade-off", "dose", "power"):
+            panel.controls["view"].value = view
+            assert "Not shown" not in panel.line.value
+
+    def test_only_folders_that_changed_are_read_again(self, outputs, monkeypatch):
+        records, read = reference()[:40], []
+        for record in records[:-1]:
+            write(Ledger.open(), record)
+        monkeypatch.setattr(_records, "read", lambda path, real=_records.read: read.append(path) or real(path))
+        _records.load("yours")
+        assert len(read) == 39
+        write(Ledger.open(), records[-1])
+        _records.load("yours")
+        again = {path.parent.name for path in read[39:]}
+        assert again == {records[-1]["key"][:2]}
+
+
+class TestPanel:
+    def test_every_field_has_a_control_with_a_label_and_a_word_of_help(self):
+        panel = results.explorer(QUICK)
+        assert set(panel.controls) == {field.name for field in fields(State)} and panel.state == QUICK
+        labels = [widget.description for widget in panel.controls.values()]
+        assert all(labels) and len(set(labels)) == len(labels)
+        assert all(widget.tooltip for widget in panel.controls.values())
+
+    def test_controls_pass_their_values_on(self):
+        panel = results.explorer(QUICK)
+        wanted = {"view": "power", "p1": 0.9, "p2": 0.4, "power": 0.9, "cells": 5, "find": "mixup", "attack": "patch"}
+        for field, value in wanted.items():
+            panel.controls[field].value = value
+        assert panel.state == replace(QUICK, **wanted)
+        assert f"each cell needs {trials_to_tell(0.9, 0.4, 0.9)} trials" in panel.line.value
+
+    @pytest.mark.parametrize("view", results.VIEWS)
+    @pytest.mark.parametrize("source", ["quick", "laptop"])
+    def test_every_view_of_the_kept_runs(self, view, source):
+        state = State(source=source, view=view)
+        first = results.render(state).png()
+        assert first.startswith(PNG) and first == results.render(state).png()
+        assert results.words(state) and "nan" not in results.words(state)
+
+    @pytest.mark.parametrize("view", results.VIEWS)
+    def test_an_empty_ledger_gives_words(self, outputs, view):
+        state = State(source="yours", view=view)
+        assert results.render(state).png().startswith(PNG)
+        said = "the hours are not known" if view == "power" else "There are no records in yours yet: run a notebook"
+        assert said in results.words(state) and results.listing(state) == ""
+        assert "Not shown" not in results.explorer(state).line.value
+        with pytest.raises(ValueError, match="nothing is chosen"):
+            results.save(state)
+
+    def test_a_choice_that_leaves_nothing_says_so(self):
+        assert "cells of the records quick is chosen: choose fewer conditions" in results.words(
+            replace(QUICK, find="nothing like it")
+        )
+        assert "No cells that are chosen differ in eps alone" in results.words(
+            replace(QUICK, view="dose", dose="eps", attack="patch")
+        )
+
+    @pytest.mark.parametrize("change", [{"view": "pie"}, {"dose": "salt"}, {"table": "dp_instahide table99"}])
+    def test_bad_states_name_the_choices(self, change):
+        with pytest.raises(ValueError, match=f"{next(iter(change))}=.*choose one of"):
+            replace(QUICK, **change)
+
+    def test_the_buttons_save_what_is_chosen_and_say_where(self, outputs):
+        panel = results.explorer(replace(QUICK, attack="patch", find="mixup"))
+        buttons = {button.description: button for button in panel.children[-2].children}
+        for label, suffix in (("Save as CSV", "csv"), ("Save as LaTeX", "tex")):
+            buttons[label].click()
+            assert f"Saved: {outputs / 'exports' / f'results.{suffix}'}" in panel.line.value
+        assert len(pd.read_csv(outputs / "exports" / "results.csv")) == len(results.prepare(panel.state).chosen) == 3
+        panel.controls["find"].value = "nothing like it"
+        buttons["Save as CSV"].click()
+        assert "Not saved: nothing is chosen" in panel.line.value
+
+
+class TestPapers:
+    @pytest.mark.parametrize("table", ["strong_augmentation table1", "dp_instahide table1"])
+    def test_cells_beside_a_table_are_those_that_the_comparison_finds(self, table):
+        """The slow way: every record compared."""
+        comparison, (_, cells) = papers.compare(reference(), *table.split()), _records.load("quick")
+        for spot in beside(cells, table):
+            theirs = comparison.cell(spot.claim.row, spot.claim.column)
+            assert len(spot.ours) == bool(theirs.ours)
+            for cell in spot.ours:
+                assert numbers(measured(cell, spot.claim.measure)) == pytest.approx(numbers(theirs.ours))
+            if theirs.chance:
+                assert chance(spot.ours[0], cells) == pytest.approx(theirs.chance.value)
+
+    def test_several_networks_in_one_place_are_kept_apart(self, outputs):
+        for record in [*reference(), *reference("laptop")]:
+            if record["spec"]["attack"]["name"] == "patch":
+                write(Ledger.open(), record)
+        _, cells = _records.load("yours")
+        spot = beside(cells, "strong_augmentation table1")[0]
+        assert {cell.setting.model for cell in spot.ours} == {"local3", "resnet18(width=8)"}
+        assert "are measured; the paper's value lies inside" in results.words(
+            State(source="yours", table="strong_augmentation table1")
+        )
+
+
+def by_hand(doses, rates, steps=50):
+    """Newton's method on the log-likelihood: (intercept, slope) and their covariance."""
+    design, weights = np.stack([np.ones(len(doses)), doses], axis=1), np.zeros(2)
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-design @ weights))
+        information = design.T @ (design * (p * (1 - p))[:, None])
+        weights = weights + np.linalg.solve(information, design.T @ (rates - p))
+    return weights, np.linalg.inv(information)
+
+
+class TestDose:
+    def test_hits_and_misses_as_by_hand_and_by_statsmodels(self):
+        import statsmodels.api as sm
+
+        doses = np.repeat([0.0, 1.0, 2.0, 5.0], 25)
+        hits = (np.random.default_rng(0).random(100) < 1 / (1 + np.exp(2 - doses))).astype(float)
+        curve, (weights, covariance) = fit(doses, hits), by_hand(doses, hits)
+        assert (curve.intercept, curve.slope) == pytest.approx(weights)
+        assert np.array(curve.covariance) == pytest.approx(covariance)
+        logit = sm.Logit(hits, sm.add_constant(doses)).fit(disp=0)
+        assert (curve.intercept, curve.slope) == pytest.approx(logit.params)
+        model = sm.GLM(hits, sm.add_constant(doses), family=sm.families.Binomial()).fit()
+        theirs = model.get_prediction([[1, 3.0]]).summary_frame(alpha=0.05).iloc[0]
+        assert [float(each[0]) for each in curve.at([3.0])] == pytest.approx(
+            theirs[["mean", "mean_ci_lower", "mean_ci_upper"]].to_list()
+        )
+
+    def test_the_curve_passes_through_rates_whose_log_odds_lie_on_a_line(self):
+        rates = 1 / (1 + np.exp(-np.array([-1.5, 0.0, 1.5])))
+        curve = fit(np.repeat([0, 1, 2], 2), np.repeat(rates, 2) + np.tile([-0.01, 0.01], 3))
+        assert curve.at([0, 1, 2])[0] == pytest.approx(rates)
+        assert curve.slope == pytest.approx(1.5)
+
+    def test_rates_get_a_band_from_their_own_spread(self):
+        doses, steady = np.repeat([0.0, 1.0, 2.0], 8), np.repeat([0.2, 0.5, 0.8], 8)
+        wide, narrow = (fit(doses, steady + spread * np.tile([-1, 1], 12)) for spread in (0.15, 0.01))
+        widths = [curve.at([1.0])[2] - curve.at([1.0])[1] for curve in (wide, narrow)]
+        assert widths[0] > 10 * widths[1]
+
+    @pytest.mark.parametrize(
+        ("doses", "rates", "words"),
+        [
+            ([0, 0, 1, 1], [0, 1, 0, 1], "2 doses; a curve needs at least 3"),
+            ([0, 1, 2], [1, 1, 1], "every trial came out alike"),
+            ([0, 1, 2], [0, 1, 1], "separates hits from misses"),
+            ([0, 1, 1, 2], [0, 0, 1, 1], "separates hits from misses"),
+        ],
+    )
+    def test_no_curve_where_there_is_none(self, doses, rates, words):
+        with pytest.raises(ValueError, match=words):
+            fit(doses, rates)
+
+    def test_a_series_differs_in_the_dose_alone(self):
+        _, cells = _records.load("quick")
+        patch = [cell for cell in cells if cell.setting.kind == "patch"]
+        shares, widths = (series(patch, DOSES[name]) for name in ("share", "mixture width"))
+        assert [line.doses for line in shares] == 3 * [(0.0, 0.1, 1.0)] and [line.doses for line in widths] == 3 * [(1.0, 2.0)]
+        for line in shares:
+            specs = [json.loads(cell.setting.text) for cell in line.cells]
+            assert [spec["attack"].pop("share") for spec in specs] == list(line.doses)
+            assert specs[0] == specs[1] == specs[2]
+        assert "(2 doses; a curve needs at least 3)" in results.words(
+            replace(QUICK, view="dose", dose="mixture width", attack="patch")
+        )
+        assert "(log-odds +" in results.words(replace(QUICK, view="dose"))
+
+    def test_undefended_victims_are_the_weakest_dose_of_every_noise(self, outputs):
+        record = next(r for r in reference() if not r["spec"]["defence"]["augment"])
+        noises = [None, ("laplace", 0.05), ("laplace", 0.1), ("gaussian", 0.1)]
+        for noise in noises:
+            parts = [{"name": noise[0], "scale": noise[1]}] if noise else []
+            write(Ledger.open(), record, defence={"augment": parts, "filter": None})
+        lines = series(_records.load("yours")[1], DOSES["noise scale"])
+        assert [line.doses for line in lines] == [(0.0, 0.05, 0.1), (0.0, 0.1)]
+
+
+class TestPower:
+    def test_hours_are_mean_seconds_times_trials(self):
+        _, cells = _records.load("quick")
+        seconds = [record["cost"]["seconds"] for record in reference() if record["spec"]["attack"]["name"] == "patch"]
+        (cost,) = costs([cell for cell in cells if cell.setting.kind == "patch"])
+        assert (cost.seconds, cost.trials) == (pytest.approx(sum(seconds) / len(seconds)), len(seconds))
+        said = results.words(replace(QUICK, attack="patch", view="power", p1=0.6, p2=0.5, cells=3))
+        assert f"{3 * trials_to_tell(0.6, 0.5)}. One worker" in said
+        assert f"{cost.seconds * 3 * trials_to_tell(0.6, 0.5) / 3600:.2g} h on" in said
+
+    def test_records_of_this_device_count_before_others(self, outputs):
+        from poisonlib.widgets._planner import this_device
+
+        for seed, (device, seconds) in enumerate([(this_device(), 2.0), ("another", 50.0)]):
+            record = reference()[0]
+            write(Ledger.open(), record | {"cost": {"seconds": seconds}, "place": {"device": device}}, seed=seed)
+        assert costs(_records.load("yours")[1]) == [Cost("digits(size=12, channels=3) · local3", 2.0, 1, True)]
+
+    def test_equal_rates_are_refused_with_words(self):
+        panel = results.explorer(replace(QUICK, view="power", p1=0.5, p2=0.5))
+        assert "no number of trials tells equal shares apart" in panel.line.value
+
+
+class Table(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.scopes, self.rows, self.open = [], 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.rows += tag == "tr"
+        self.scopes += [dict(attrs)["scope"]] if tag == "th" else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+class TestExports:
+    def test_csv_reads_back_as_the_selection(self, outputs):
+        state = replace(QUICK, find="cutmix")
+        path = results.save(state, "mine")
+        assert path == outputs / "exports" / "mine.csv"
+        read = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        pd.testing.assert_frame_equal(read, frame(results.prepare(state).chosen), check_dtype=False, rtol=1e-13)
+
+    def test_latex_is_whole_and_escaped(self, outputs):
+        text = results.save(QUICK, "mine", "tex").read_text()
+        body = text.split("\\midrule")[1].split("\\bottomrule")[0]
+        assert text.count("\\begin{tabular}") == text.count("\\end{tabular}") == 1
+        assert "activation\\_clustering" in body and "success \\%" in text
+        assert not any(f"{before}{sign}" in text for sign in "_%" for before in "abcdefghijklmnopqrstuvwxyz ")
+        assert {line.count(" & ") for line in body.strip().splitlines()} == {text.split("{")[2].index("}") - 1}
+        assert text.count("{") == text.count("}")
+
+    def test_the_html_table_has_headings_and_a_count_of_the_rest(self):
+        cells = results.prepare(QUICK).chosen
+        table = Table(as_html(cells, 10))
+        assert table.rows == 11 and not table.open
+        common = 3 - sum(len({getattr(cell.setting, part) for cell in cells}) > 1 for part in ("data", "model", "training"))
+        assert table.scopes == ["col"] * (11 - common) + ["row"] * 10
+        assert f"{len(cells)} cells chosen; {len(cells) - 10} more than are shown here" in as_html(cells, 10)
+
+    def test_no_name_leaves_the_folder(self, outputs):
+        with pytest.raises(ValueError, match="a plain name is wanted"):
+            results.save(QUICK, "../mine")
+        assert not list(outputs.rglob("*.csv"))
+
+    def test_as_latex_and_as_html_show_the_same_numbers(self):
+        cells = results.prepare(replace(QUICK, find="mixup")).chosen
+        rates = [f"{100 * point(cell).success.value:.1f}" for cell in cells]
+        assert all(rate in as_latex(cells) and rate in as_html(cells) for rate in rates)
