@@ -8,7 +8,7 @@ import pytest
 from poisonlib import notebooks
 
 NAMES = notebooks.names()
-LIMIT = 256 * 1024
+LIMIT = 200 * 1024
 
 
 def code_cells(name):

@@ -89,7 +89,7 @@ class TestRecords:
         assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 1
         write(Ledger.open(), second)
         assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 2
-        (outputs / "trials" / "00").mkdir()
+        (outputs / "trials" / "00").mkdir(exist_ok=True)
         (outputs / "trials" / "00" / "0.json").write_text("{")
         assert "is not a sound record; move it away" in results.explorer(State(source="yours")).line.value
 
@@ -309,7 +309,7 @@ class TestPower:
         from poisonlib.widgets._planner import this_device
 
         for seed, (device, seconds) in enumerate([(this_device(), 2.0), ("another", 50.0)]):
-            record = reference()[0]
+            record = next(each for each in reference() if each["spec"]["attack"]["name"] == "patch")
             write(Ledger.open(), record | {"cost": {"seconds": seconds}, "place": {"device": device}}, seed=seed)
         assert costs(_records.load("yours")[1]) == [Cost("digits(size=12, channels=3) · local3", 2.0, 1, True)]
 

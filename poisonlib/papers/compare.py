@@ -151,16 +151,20 @@ def _estimate(outcomes: dict[int, float], claim: Claim) -> Estimate | None:
 
 
 def _chance(claim: Claim, mine, trials) -> Estimate | None:
-    """How often clean victims under the same defence do what the attacker wants, over the seeds of the cell."""
+    """How often clean victims of the same attack and setting do what the attacker wants, over the seeds of the cell."""
     if claim.measure != "success" or not mine:
         return None
-    defended, seeds = mine[0][0].defence, {trial.seed for trial, _ in mine}
+    like, seeds = mine[0][0], {trial.seed for trial, _ in mine}
     controls = [
         _outcome(record, "success")
         for trial, record in trials
-        if getattr(trial.attack, "clean", False) and trial.defence == defended and trial.seed in seeds
+        if getattr(trial.attack, "clean", False) and trial.seed in seeds and _setting(trial) == _setting(like)
     ]
     return (estimate(controls) if claim.binary else mean_rate(controls)) if controls else None
+
+
+def _setting(trial: Trial) -> tuple:
+    return registry.name_of(trial.attack), trial.defence, trial.data, trial.model, trial.recipe
 
 
 def _finding(each: Finding, less: Cell, more: Cell) -> Verdict | None:

@@ -15,6 +15,7 @@ from ._drawing import SIZE, Drawing, tiles
 BLUE, ORANGE = color_palette("colorblind")[:2]
 GREY, BLACK = "0.55", "0.1"
 PAGE = 8  # poisons in a picture
+INCHES = (8.6, 3.2)
 MARKS = {  # group: what it is called, marker, colour, size in square points
     "base": ("rest of the wanted class {wanted}", "o", GREY, 14),
     "true": ("target's class {true}", "s", BLUE, 14),
@@ -34,17 +35,17 @@ def page_of(made: Poison, page: int) -> range:
 def poisons(source: Trial, page: int) -> Drawing:
     """The target, and a page of poisons: the clean images, the changes, enlarged to fill the range of grey, and the results."""
     train, (made, goal) = _trial.images(source, "train"), inside.poison(source)
-    shown, figure = page_of(made, page), Drawing()
+    shown, figure = page_of(made, page), Drawing(INCHES)
     clean, after = to_float(train.images[train.positions(made.rows)]), to_float(made.images)
     factor = 1 / (after - clean).abs().amax().item()
     rows = {"clean": clean, f"change\n× {factor:.1f}\ngrey: none": 0.5 + factor * (after - clean) / 2, "poisoned": after}
     stage = figure.stage(0.01, 0.0, 0.17, 1.0, wide=1.0)
     many = f", 1 of {len(goal.images)}" if len(goal.images) > 1 else ""
     true, wanted = train.classes[goal.labels[0]], train.classes[goal.wanted]
-    tiles(stage, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.8)
+    tiles(stage, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.65)
     stage = figure.stage(0.2, 0.0, 0.79, 1.0, wide=9.5)
     stage.set_xlim(-0.95, 8.55)
-    for top, (name, images) in zip((0.95, 2.2, 3.45), rows.items(), strict=True):
+    for top, (name, images) in zip((0.6, 1.8, 3.0), rows.items(), strict=True):
         tiles(stage, list(images[shown]), [f"poison {i}" if name == "clean" else "" for i in shown], top=top, pitch=1.08)
         stage.text(-0.1, top + 0.5, name, ha="right", va="center", fontsize=SIZE)
     return figure
@@ -52,31 +53,31 @@ def poisons(source: Trial, page: int) -> Drawing:
 
 def craft(source: Trial) -> Drawing:
     """The misalignment before each step, below what a gradient in any direction has."""
-    values, figure = inside.trace(source), Drawing()
+    values, figure = inside.trace(source), Drawing(INCHES)
     if values is None:
         figure.text(0.5, 0.5, "This attack does not optimise: there are no steps to show.", ha="center", fontsize=SIZE + 1)
         return figure
-    axis = figure.add_axes((0.08, 0.15, 0.9, 0.78))
+    axis = figure.add_axes((0.08, 0.17, 0.9, 0.78))
     axis.axhline(1, color=GREY, linestyle="--")
     axis.text(len(values), 1.02, "chance", color=BLACK, fontsize=SIZE, ha="right", va="bottom")
     axis.plot(range(1, len(values) + 1), values.numpy(), color=ORANGE)
     axis.set(xlim=(1, max(len(values), 2)), ylim=(0, max(1.15, 1.05 * values.max().item())))
-    _label(axis, "crafting step", "1 − cosine of poisons' and target's gradient")
+    _label(axis, "crafting step", "misalignment, 1 − cosine")
     return figure
 
 
 def training(trial: Trial) -> Drawing:
     """For each victim the probabilities of the goal's images over the epochs: wanted class, true class, largest other one."""
-    kinds, figure = titles(trial), Drawing()
+    kinds, figure = titles(trial), Drawing(INCHES)
     goal = inside.poison(inside.known(trial))[1]
     for place, (kind, title) in enumerate(kinds.items()):
-        axis = figure.add_axes((0.07 + place * 0.93 / len(kinds), 0.25, 0.93 / len(kinds) - 0.035, 0.6))
+        axis = figure.add_axes((0.07 + place * 0.93 / len(kinds), 0.28, 0.93 / len(kinds) - 0.035, 0.58))
         values = inside.victim(trial, kind).probabilities
         others = values[:, [i for i in range(values.shape[1]) if i not in (goal.wanted, goal.labels[0])]].amax(1)
         epochs = range(1, len(values) + 1)
         axis.plot(epochs, values[:, goal.wanted].numpy(), color=ORANGE, label="wanted class")
-        axis.plot(epochs, values[:, goal.labels[0]].numpy(), color=BLUE, linestyle="--", label="true class")
-        axis.plot(epochs, others.numpy(), color=GREY, linestyle=":", label="largest other class")
+        axis.plot(epochs, values[:, goal.labels[0]].numpy(), color=BLUE, label="true class")
+        axis.plot(epochs, others.numpy(), color=GREY, linestyle="--", label="largest other class")
         axis.set(xlim=(1, max(len(values), 2)), ylim=(-0.02, 1.02), yticks=(0, 0.5, 1))
         axis.set_xticks((1, len(values) // 2, len(values)))
         axis.tick_params(labelleft=not place)
@@ -94,10 +95,10 @@ def titles(trial: Trial) -> dict[str, str]:
 
 def features(source: Trial) -> Drawing:
     """The two classes in a plane of the undefended victim's features, poisons and target marked."""
-    (groups, shares), figure = inside.groups(source), Drawing()
+    (groups, shares), figure = inside.groups(source), Drawing(INCHES)
     goal, classes = inside.poison(source)[1], _trial.images(source, "train").classes
     names = {"wanted": classes[goal.wanted], "true": classes[goal.labels[0]]}
-    axis = figure.add_axes((0.09, 0.15, 0.6, 0.8))
+    axis = figure.add_axes((0.09, 0.17, 0.6, 0.79))
     for group, (name, marker, colour, size) in MARKS.items():
         x, y = groups[group].unbind(1)
         look = {"marker": marker, "color": colour, "s": size, "edgecolor": "white", "linewidth": 0.5}
@@ -109,12 +110,13 @@ def features(source: Trial) -> Drawing:
 
 def filters(source: Trial) -> Drawing:
     """A bar a filter: the images that it would remove, poisons first, with the numbers beside it."""
-    found, figure = inside.verdicts(source), Drawing()
+    found, figure = inside.verdicts(source), Drawing(INCHES)
     count, most = len(inside.poison(source)[0]), max(1, *(each.removed for each in found))
-    axis = figure.add_axes((0.2, 0.22, 0.5, 0.7))
+    axis = figure.add_axes((0.2, 0.26, 0.5, 0.7))
     right = torch.tensor([each.poisons for each in found]).numpy()
     axis.barh(range(len(found)), right, color=ORANGE, height=0.6, label="poisons removed")
-    axis.barh(range(len(found)), [e.removed - e.poisons for e in found], left=right, color=GREY, height=0.6, label="others removed")
+    others = [each.removed - each.poisons for each in found]
+    axis.barh(range(len(found)), others, left=right, color=GREY, height=0.6, label="others removed")
     for i, each in enumerate(found):
         words = f"{each.removed} removed,\n{each.poisons} of {count} poisons,\nROC area {each.area:.2f}"
         axis.text(1.04 * most, i, words, fontsize=SIZE, va="center")

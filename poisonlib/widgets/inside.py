@@ -28,7 +28,7 @@ class Victim:
 
 @dataclass(frozen=True)
 class Plane:
-    """Two principal components of features (points n d)."""
+    """Two principal components of d features, in float64."""
 
     mean: Float[Tensor, " d"]
     axes: Float[Tensor, "2 d"]
@@ -84,7 +84,8 @@ def _victim(source: Trial, defence: Defence, poisoned: bool) -> Victim:
     train, goal = poisoned_set(source) if poisoned else _trial.images(source, "train"), poison(source)[1]
     if defence.filter:
         whole = _victim(source, replace(defence, filter=None), poisoned)
-        train = train.take(defence.filter.judge(training.features(whole.network, train.images, source.numerics), train.labels).keep)
+        points = training.features(whole.network, train.images, source.numerics)
+        train = train.take(defence.filter.judge(points, train.labels).keep)
     network = training.initialise(source.model, train, source.seed)
     how = dict(seed=source.seed, augment=defence.augment, step=defence.step, numerics=source.numerics)
     with training.settings(source.numerics):

@@ -75,8 +75,8 @@ def _poisons(source: Trial, page: int) -> str:
     aim = f"{len(goal.images)} test images" if len(goal.images) > 1 else "one test image"
     return (
         f"{registry.name_of(source.attack)}, seed {source.seed}: {aim} of class {true} shall be taken for class {wanted}. "
-        f"{len(made)} of {len(train)} training images are poisoned, all of class {wanted}, and keep that label; no pixel moves by "
-        f"more than {change * 255:.0f}/255. Shown are poisons {shown[0]} to {shown[-1]}."
+        f"{len(made)} of {len(train)} training images are poisoned, all of class {wanted}, and keep that label; no pixel moves "
+        f"by more than {change * 255:.0f}/255. Shown are poisons {shown[0]} to {shown[-1]}."
     )
 
 
@@ -85,8 +85,8 @@ def _craft(source: Trial) -> str:
     if values is None:
         return f"{name} does not optimise its poisons: it makes them in one go, so there is no objective to follow."
     return (
-        f"{name} turns the poisons' gradient towards the target's: 1 − cosine falls from {values[0]:.2f} before the first step to "
-        f"{values[-1]:.3f} before the last of {len(values)}; 0 is perfect, 1 is chance."
+        f"{name} turns the poisons' gradient towards the target's: 1 − cosine falls from {values[0]:.2f} before the first step "
+        f"to {values[-1]:.3f} before the last of {len(values)}; 0 is perfect, 1 is chance."
     )
 
 
@@ -94,7 +94,8 @@ def _training(trial: Trial) -> str:
     goal, true, wanted = _named(inside.known(trial))
     found = {name: inside.victim(trial, kind).probabilities[-1] for kind, name in pictures.titles(trial).items()}
     of = f"{len(goal.images)} images of class {true} are on average" if len(goal.images) > 1 else f"the target, class {true}, is"
-    said = [f"{name}: {_share(each, goal.wanted)} (true class {_share(each, int(goal.labels[0]))})" for name, each in found.items()]
+    label = int(goal.labels[0])
+    said = [f"{name}: {_share(each, goal.wanted)} (true class {_share(each, label)})" for name, each in found.items()]
     return f"After {trial.recipe.epochs} epochs {of} taken for class {wanted} with probability: {'; '.join(said)}."
 
 
@@ -108,8 +109,8 @@ def _features(source: Trial) -> str:
     nearest = min(PLACES, key=lambda name: (groups[name].mean(0) - target).norm().item())
     what = f"the middle of {len(goal.images)} targets" if len(goal.images) > 1 else "the target"
     return (
-        f"Training images of classes {wanted} (wanted) and {true} in the undefended victim's features, on the two components that "
-        f"hold {shares.sum():.0%} of their variance. There {what} lies nearest to the middle of {PLACES[nearest]}."
+        f"Training images of classes {wanted} (wanted) and {true} in the undefended victim's features, on the two components "
+        f"that hold {shares.sum():.0%} of their variance. There {what} lies nearest to the middle of {PLACES[nearest]}."
     )
 
 
