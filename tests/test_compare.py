@@ -66,6 +66,23 @@ def test_other_variants_and_other_defences_stay_out(records):
     assert plain.equals(same)
 
 
+def test_a_clean_control_is_the_chance_rate_and_never_a_cell():
+    attack = ["gradient_matching", "gradient_matching(budget=0)"]
+    table = experiments.grid("targeted", "quick", attack=attack, trials=5)
+    made = [record(trial, float(not trial.attack.clean), 0.9) for trial in table]
+    for each in made:
+        each["result"]["success"] = [each["result"]["success"][0] // 1000, 1]
+    cell = papers.compare(made, "strong_augmentation", "table2").cell("Baseline", "Basic Attack (%)")
+    assert (cell.ours.value, cell.chance.value) == (1, 0)
+
+
+def test_controls_of_another_setting_are_no_chance_rate(records):
+    other = experiments.grid("backdoor", "laptop", attack="patch(share=0.0)", defence="none", trials=12)
+    with_other = [*records, *(record(trial, 0.9, 0.5) for trial in other)]
+    plain, same = (papers.compare(r, "strong_augmentation", "table1").frame() for r in (records, with_other))
+    assert plain.equals(same)
+
+
 def test_findings_hold_in_the_papers_pattern_and_fail_in_its_opposite(records):
     words = {each.id: said.word for each, said in papers.compare(records, "strong_augmentation", "table1").findings}
     assert words["cutmix-stops-backdoor"] == words["cutmix-restores-accuracy"] == "holds"

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ._gradients import clipped, normal
+
 IMAGINED = 128  # examples in the batch that an attacker imagines: the papers' batch
 
 
@@ -62,9 +64,7 @@ class Step:
         An approximation, the attacker's: the victim clips the gradients of which this is the mean. The noise is that of the papers'
         batch, whatever the victim's; it is a constant, so that the result is differentiable in the gradients.
         """
-        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        clipped = [gradient * (self.clip / norm.clamp(min=self.clip)) for gradient in gradients]
-        return [gradient + self._noise(gradient, generator) / IMAGINED for gradient in clipped]
+        return [gradient + self._noise(gradient, generator) / IMAGINED for gradient in clipped(gradients, self.clip)]
 
     def _private(self, gradients: list[Tensor], generator: torch.Generator) -> list[Tensor]:
         """Gradients of n examples, each parameter's (n, ...), to the one that the victim takes."""
@@ -74,8 +74,7 @@ class Step:
         return [(total + self._noise(total, generator)) / len(norms) for total in sums]
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        normal = torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-        return self.clip * self.noise * normal
+        return self.clip * self.noise * normal(like, generator)
 
 
 @contextlib.contextmanager

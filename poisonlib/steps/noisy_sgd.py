@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ._gradients import clipped, normal
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,10 +40,5 @@ class Step:
     def release(self, gradients, generator: torch.Generator) -> list[Tensor]:
         """The gradients as the victim takes them; differentiable in them, the noise being a constant (straight through)."""
         if self.variant == "paper":
-            norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-            gradients = [gradient * (self.clip / norm.clamp(min=self.clip)) for gradient in gradients]
-        return [gradient + self.clip * self.noise * _normal(gradient, generator) for gradient in gradients]
-
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
+            gradients = clipped(gradients, self.clip)
+        return [gradient + self.clip * self.noise * normal(gradient, generator) for gradient in gradients]
