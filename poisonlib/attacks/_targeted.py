@@ -1,6 +1,7 @@
 """What the targeted, clean-label attacks share: random targets of one class, random training images of another to hide them in."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -47,3 +48,24 @@ def choose(train: ImageSet, test: ImageSet, seed: int, budget: float, targets: i
     order = torch.randperm(len(pool), generator=stream(seed, "poison rows"))[: count(train, budget)]
     base = pool.take(order.to(pool.rows.device))
     return base.take(base.rows.argsort()), Goal(aim.images, aim.labels, aim.rows, wanted)
+
+
+@dataclass(frozen=True)
+class Control:
+    """The numbers of an attack that moves the same images just as far as gradient matching, and optimises nothing."""
+
+    eps: float = 16 / 255
+    budget: float = 0.01  # share of the whole training set; 0 is the clean control
+    targets: int = 1
+
+    def __post_init__(self):
+        check(self.eps, self.budget, self.targets)
+
+    @property
+    def clean(self) -> bool:
+        """Whether the training set stays as it is."""
+        return self.budget == 0
+
+    def refuse(self, train: ImageSet) -> None:
+        """Raises ValueError where a class is too small for the budget."""
+        refuse(train, self.budget)

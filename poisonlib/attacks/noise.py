@@ -4,31 +4,16 @@ from dataclasses import dataclass
 
 import torch
 
-from ..data import Goal, ImageSet, Poison
+from ..data import Goal, Poison
 from ..rng import stream
 from ..tensors import to_bytes, to_float
 from . import Scene, _targeted
 
 
 @dataclass(frozen=True)
-class Attack:
+class Attack(_targeted.Control):
     """Every pixel of the poisons moves by +eps or -eps, the largest noise that the budget allows; rows and goal are those of
     gradient matching with the same seed."""
-
-    eps: float = 16 / 255
-    budget: float = 0.01
-    targets: int = 1
-
-    def __post_init__(self):
-        _targeted.check(self.eps, self.budget, self.targets)
-
-    @property
-    def clean(self) -> bool:
-        return self.budget == 0
-
-    def refuse(self, train: ImageSet) -> None:
-        """Raises ValueError where a class is too small for the budget."""
-        _targeted.refuse(train, self.budget)
 
     def craft(self, scene: Scene, seed: int) -> tuple[Poison, Goal]:
         base, goal = _targeted.choose(scene.train, scene.test, seed, self.budget, self.targets)

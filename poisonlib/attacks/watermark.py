@@ -8,33 +8,22 @@ from dataclasses import dataclass
 
 import torch
 
-from ..data import Goal, ImageSet, Poison
+from ..data import Goal, Poison
 from ..tensors import to_bytes, to_float
 from . import Scene, _targeted
 
 
 @dataclass(frozen=True)
-class Attack:
+class Attack(_targeted.Control):
     """``opacity`` of the first target is blended in, cut off at ``eps``; rows and goal are those of gradient matching with the
     same seed."""
 
-    eps: float = 16 / 255
-    budget: float = 0.01
-    targets: int = 1
     opacity: float = 0.3
 
     def __post_init__(self):
-        _targeted.check(self.eps, self.budget, self.targets)
+        super().__post_init__()
         if not 0 < self.opacity <= 1:
             raise ValueError(f"opacity={self.opacity!r}: above 0 and at most 1")
-
-    @property
-    def clean(self) -> bool:
-        return self.budget == 0
-
-    def refuse(self, train: ImageSet) -> None:
-        """Raises ValueError where a class is too small for the budget."""
-        _targeted.refuse(train, self.budget)
 
     def craft(self, scene: Scene, seed: int) -> tuple[Poison, Goal]:
         base, goal = _targeted.choose(scene.train, scene.test, seed, self.budget, self.targets)
