@@ -22,7 +22,7 @@ def minimise(
     """
     delta = project(start, base, eps)
     adam, values = torch.optim.Adam([delta], lr=rate), []
-    drops = [int(steps / fraction) for fraction in DROPS]
+    drops = [max(1, int(steps / fraction)) for fraction in DROPS]  # the first step is a whole one, however few there are
     for i in range(steps):
         adam.param_groups[0]["lr"] = rate * 0.1 ** sum(i >= drop for drop in drops)
         value, gradient = pull(base + delta, i)

@@ -21,6 +21,7 @@ from ..models import Network
 from ..rng import stream
 from ..tensors import to_bytes, to_float
 from . import Scene, Surrogate, _targeted
+from ._double_backward import ForPixels
 from ._signed_adam import minimise
 
 ADAPTIVE = ("none", "surrogate", "augmented")
@@ -188,25 +189,29 @@ class Matching:
             joint, labels = torch.cat([x, to_float(self.train.images[company])]), torch.cat([y, others])
         else:
             joint, labels = x, y
-        seen, labels = self.views.apply(joint, labels, draws, noise, lambda x, y: judged(network, x, y))
+        seen, labels = self.views.apply(joint, labels, draws, noise, lambda x, y: self._judged(network, x, y))
         return seen[: len(x)], labels[: len(x)]
 
     def _matched(self, network, target, seen, labels, noise) -> tuple[Tensor, Tensor]:
         """(misalignment, its gradient with respect to what the network sees)."""
         if self.numerics and self.numerics.compiled and not self.step:
             parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-            return compiled(network)(seen, labels, parameters, dict(network.named_buffers()), target)[::-1]
+            with self._precision():
+                return compiled(network)(seen, labels, parameters, dict(network.named_buffers()), target)[::-1]
         seen = seen.requires_grad_()
-        with self.numerics.autocast(seen.device) if self.numerics else contextlib.nullcontext():
+        with ForPixels(), self._precision():
             loss = F.cross_entropy(network(seen), labels)
         gradient = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
         value = misalignment(self.step.release(gradient, noise) if self.step else gradient, target)
         return value.detach(), torch.autograd.grad(value, seen)[0]
 
+    @torch.no_grad()
+    def _judged(self, network, x, y) -> Float[Tensor, " n"]:
+        with self._precision():
+            return F.cross_entropy(network(x), y, reduction="none")
 
-@torch.no_grad()
-def judged(network: Network, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
-    return F.cross_entropy(network(x), y, reduction="none")
+    def _precision(self):
+        return self.numerics.autocast(self.labels.device) if self.numerics else contextlib.nullcontext()
 
 
 def nested(skeleton: Network):

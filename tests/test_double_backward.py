@@ -1,0 +1,91 @@
+"""The cheap second derivatives of a craft against PyTorch's own double backward."""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from poisonlib import models
+from poisonlib.attacks._double_backward import ForPixels
+from poisonlib.rng import seeded, stream
+
+NETWORKS = {
+    "plain": lambda: nn.Conv2d(2, 4, 3, bias=False),
+    "bias, stride, padding": lambda: nn.Conv2d(2, 4, 3, stride=2, padding=1),
+    "not square": lambda: nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(2, 0), dilation=(2, 1)),
+    "groups": lambda: nn.Conv2d(2, 4, 3, padding=1, groups=2),
+    "padding by name": lambda: nn.Conv2d(2, 4, 3, padding="same"),
+    "padding by reflection": lambda: nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"),
+    "batch norm": lambda: nn.BatchNorm2d(2),
+    "batch norm without numbers": lambda: nn.BatchNorm2d(2, affine=False),
+    "all together": lambda: nn.Sequential(
+        *(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.BatchNorm2d(4))
+    ),
+}
+
+
+def lived(network: nn.Module) -> nn.Module:
+    """In eval mode, with statistics and numbers as after some training."""
+    generator = stream(4)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.running_mean, module.running_var, *module.parameters()):
+                tensor.data = torch.rand(tensor.shape, generator=generator) + 0.5
+    return network.eval()
+
+
+def derivatives(network, x, cheap, training=False):
+    """(loss, its gradient, the derivative of an uneven function of that gradient with respect to x)."""
+    network.train(training)
+    x = x.clone().requires_grad_()
+    with ForPixels() if cheap else contextlib.nullcontext():
+        y = network(x).flatten(1)
+        loss = F.cross_entropy(torch.cat([y[:, :3], y.pow(2)], 1), torch.arange(len(x)))
+    gradient = torch.autograd.grad(loss, [*network.parameters(), x], create_graph=True)
+    wish = [torch.randn(part.shape, generator=stream(7)).to(part) for part in gradient]
+    value = sum((part * other).sum() + part.pow(2).sum() for part, other in zip(gradient, wish, strict=True))
+    return [loss, *gradient, torch.autograd.grad(value, x)[0]]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_derivative_is_that_of_pytorch(name, training):
+    with seeded(1, "weights"):
+        network = lived(NETWORKS[name]()).double()
+    x = torch.rand((4, 2, 6, 5), generator=stream(2)).double()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    usual = derivatives(network, x, False, training)
+    network.load_state_dict(before)
+    for ours, theirs in zip(derivatives(network, x, True, training), usual, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    assert usual[-1].abs().max() > 1e-6, "a derivative of zero would prove nothing"
+
+
+def test_a_first_derivative_that_cannot_be_differentiated_again_is_refused_rather_than_wrong():
+    network = NETWORKS["all together"]().eval()
+    with ForPixels():
+        loss = network(torch.rand(2, 2, 6, 5).requires_grad_()).sum()
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad(loss, list(network.parameters()))
+
+
+def passes(cheap: bool) -> float:
+    """Multiplications of one craft's gradient, in forward passes."""
+    network = models.load("resnet18", width=4).build(10, (3, 16, 16), (0.5,) * 3, (0.25,) * 3).eval()
+    x = torch.rand(2, 3, 16, 16).requires_grad_().clone()
+    with FlopCounterMode(display=False) as forward:
+        network(x)
+    with FlopCounterMode(display=False) as craft:
+        with ForPixels() if cheap else contextlib.nullcontext():
+            loss = network(x).logsumexp(1).sum()
+        gradient = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
+        torch.autograd.grad(sum(part.pow(2).sum() for part in gradient), x)
+    return craft.get_total_flops() / forward.get_total_flops()
+
+
+def test_it_takes_seven_forward_passes_and_pytorch_takes_eight():
+    assert passes(cheap=True) < 7.05
+    assert passes(cheap=False) > 7.9
