@@ -7,6 +7,7 @@ underscore are shared by their neighbours and are no choice. Dropping a file int
 
 import ast
 import dataclasses
+import functools
 import importlib
 import pkgutil
 
@@ -17,6 +18,7 @@ def names(room: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
 
 
+@functools.cache  # of what was found: thousands of records are read by these names, and a file may still be added later
 def find(room: str, name: str):
     """The module ``name`` of a room. Raises LookupError that lists the choices where there is none."""
     if name not in names(room):
@@ -72,13 +74,15 @@ def load(room: str, kind: str, choice, **numbers):
     kinds = {f.name: str(f.type) for f in dataclasses.fields(cls) if f.init}
     if unknown := sorted({*given, *numbers} - set(kinds)):
         raise TypeError(f"{name} has no {', '.join(unknown)}; its numbers are: {', '.join(kinds) or 'none'}")
-    return cls(**{k: _plain(v, kinds[k]) for k, v in {**given, **numbers}.items()})
+    return cls(**{k: _plain(k, v, kinds[k]) for k, v in {**given, **numbers}.items()})
 
 
-def _plain(value, kind: str):
+def _plain(name: str, value, kind: str):
     """A value as the field wants it: JSON knows no tuples, and 1 stands for 1.0 where a float is wanted, so that both are equal."""
     if isinstance(value, list):
         return tuple(value)
+    if isinstance(value, float) and "int" in kind and "float" not in kind:
+        raise ValueError(f"{name}={value!r}: choose a whole number")
     return float(value) if type(value) is int and "float" in kind and "int" not in kind else value
 
 

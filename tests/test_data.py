@@ -558,6 +558,12 @@ def test_positions_and_selection(clean):
     assert clean.take(clean.rows > 15).rows.tolist() == [40, 30, 20]
 
 
+def test_the_smallest_class_may_be_one_without_images(clean):
+    assert clean.smallest_class == 2
+    assert clean.take(clean.rows > 0).smallest_class == 2 and clean.take(clean.rows < 30).smallest_class == 0
+    assert clean.of_class(0).smallest_class == 0, "the last class has none"
+
+
 def test_with_poison_leaves_the_clean_set_untouched(clean):
     before = clean.images.clone()
     dirty = clean.with_poison(poison([10, 40]))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,11 +61,20 @@ class TestSpec:
             ({"attack": "pach"}, "patch"),
             ({"attack": "patch(share=2)"}, "share=2"),
             ({"trials": 0}, "trials=0"),
+            ({"model": "resnt18"}, "resnet18"),
+            ({"data": "digits(sise=8)"}, "size"),
+            ({"modell": "resnet18"}, "modell.*data, model, recipe, numerics"),
         ],
     )
     def test_wrong_names_and_numbers_are_refused_before_anything_runs(self, change, says):
         with pytest.raises((LookupError, TypeError, ValueError), match=says):
             tiny(**change)
+
+    def test_parts_of_the_profile_are_replaced_by_text_or_objects(self):
+        network, recipe = models.load("resnet8", width=4), training.load("benchmark_a")
+        parts = {"data": data.source("digits", size=8), "model": network, "recipe": recipe}
+        text = {"data": "digits(size=8)", "model": "resnet8(width=4)", "recipe": "benchmark_a"}
+        assert tiny(**parts) == tiny(**text) != tiny()
 
     def test_unknown_profiles_and_scenarios_list_the_choices(self):
         with pytest.raises(LookupError, match="quick"):
@@ -134,8 +144,9 @@ class TestRun:
         assert all_measured(experiments.run(table, workers=0)) == before
 
     def test_one_failing_trial_does_not_stop_the_others_and_is_told(self):
-        good, bad = tiny(trials=1), tiny("patch(size=9)", trials=1)  # the images are 8 x 8
-        with pytest.raises(RuntimeError, match=r"1 of 2 trials failed(.|\n)*size=9"):
+        steep = replace(TINY["recipe"], rate=1e30)
+        good, bad = tiny(trials=1), tiny(defence="spectral_signatures", trials=1, recipe=steep)
+        with pytest.raises(RuntimeError, match=r"1 of 2 trials failed(.|\n)*features that are NaN or infinite"):
             experiments.run(bad + good, workers=1)
         assert good[0] in Ledger.open() and bad[0] not in Ledger.open()
 
@@ -206,8 +217,6 @@ class TestPlan:
         assert experiments.plan(table).trainings == 0
 
     def test_the_count_of_operations_is_that_of_a_hand_count(self):
-        from dataclasses import replace
-
         table = tiny(trials=1, model=models.load("conv16", width=4), recipe=replace(TINY["recipe"], epochs=3))
         side, d = 8, 4
         convs = 2 * 9 * (1 * d * side**2 + d * 2 * d * (side // 2) ** 2 + 2 * d * 2 * d * (side // 4) ** 2)

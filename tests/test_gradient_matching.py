@@ -594,6 +594,7 @@ def test_numbers_out_of_range_are_refused_with_the_value(name, numbers, says):
     ("numbers", "says"),
     [
         ({"adaptive": "x"}, "'x': choose one of none, surrogate, augmented"),
+        ({"adaptive": "surrogate", "pretrained": True}, "know no defence; choose 'none' or 'augmented'"),
         ({"variant": "x"}, "variant='x'"),
         ({"rate": 0}, "rate=0"),
         *(({name: 0}, f"{name}=0") for name in ("steps", "restarts", "ensemble", "companions", "batch", "judgements")),

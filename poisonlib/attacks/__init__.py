@@ -2,7 +2,8 @@
 
 An attack never trains: it declares the networks that it wants in ``surrogates`` and finds them, trained, in its scene. One that
 optimises says how well with ``objective(scene, poison, goal, seed)``, the lower the better; one that knows the defence has
-``adaptive`` other than ``"none"``; one that can tell from the training set alone that it cannot work has ``refuse(train)``.
+``adaptive`` other than ``"none"``; one that can tell from a scene without networks that it cannot work, whatever the seed, says so
+with ``refuse(scene)``, before any is trained.
 """
 
 from dataclasses import dataclass

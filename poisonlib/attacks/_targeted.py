@@ -7,6 +7,7 @@ import torch
 
 from ..data import Goal, ImageSet
 from ..rng import stream
+from . import Scene
 
 
 def check(eps: float, budget: float, targets: int) -> None:
@@ -24,13 +25,18 @@ def count(train: ImageSet, budget: float) -> int:
     return math.ceil(budget * len(train) - 1e-9)
 
 
-def refuse(train: ImageSet, budget: float) -> None:
-    """Raises ValueError where a class is too small to hold the poisons: all of them come from one class."""
-    smallest = min(int((train.labels == label).sum()) for label in range(len(train.classes)))
+def refuse(train: ImageSet, test: ImageSet, budget: float, targets: int) -> None:
+    """Raises ValueError where a class is too small to hold the poisons, or the targets: which class it is, goes by the seed."""
+    smallest, fewest = train.smallest_class, test.smallest_class
     if count(train, budget) > smallest:
         raise ValueError(
             f"budget={budget!r}: {count(train, budget)} poisons of one class, but the smallest class has {smallest} images; "
             f"choose at most {smallest * 10_000 // len(train) / 10_000}"
+        )
+    if targets > fewest:
+        raise ValueError(
+            f"targets={targets}: all are test images of one class, but the smallest class has {fewest}; "
+            f"choose {f'at most {fewest}' if fewest else 'a larger test set'}"
         )
 
 
@@ -66,6 +72,6 @@ class Control:
         """Whether the training set stays as it is."""
         return self.budget == 0
 
-    def refuse(self, train: ImageSet) -> None:
-        """Raises ValueError where a class is too small for the budget."""
-        refuse(train, self.budget)
+    def refuse(self, scene: Scene) -> None:
+        """Raises ValueError where a class is too small for the budget or the targets."""
+        refuse(scene.train, scene.test, self.budget, self.targets)

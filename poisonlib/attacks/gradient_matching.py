@@ -16,7 +16,7 @@ from torch.func import functional_call, grad, grad_and_value
 from torch.nn import functional as F
 
 from ..augment import Draw
-from ..data import Goal, ImageSet, Poison
+from ..data import Goal, Poison
 from ..models import Network
 from ..rng import stream
 from ..tensors import to_bytes, to_float
@@ -77,6 +77,8 @@ class Attack:
             raise ValueError(f"rate={self.rate!r}: a share of eps, above 0")
         if self.adaptive not in ADAPTIVE:
             raise ValueError(f"adaptive={self.adaptive!r}: choose one of {', '.join(ADAPTIVE)}")
+        if self.pretrained and self.adaptive == "surrogate":
+            raise ValueError("adaptive='surrogate', pretrained=True: public weights know no defence; choose 'none' or 'augmented'")
         if self.variant not in ("paper", "released"):
             raise ValueError(f"variant={self.variant!r}: choose one of 'paper', 'released'")
 
@@ -95,9 +97,17 @@ class Attack:
         """The same attack where there is a defence to adapt to; else the basic one, which is the same with nothing to adapt to."""
         return self if defended else replace(self, adaptive="none")
 
-    def refuse(self, train: ImageSet) -> None:
-        """Raises ValueError where a class is too small for the budget."""
-        _targeted.refuse(train, self.budget)
+    def refuse(self, scene: Scene) -> None:
+        """Raises ValueError where a class is too small for the budget or the targets, or what is crafted at a time to be mixed."""
+        _targeted.refuse(scene.train, scene.test, self.budget, self.targets)
+        if self.clean:
+            return
+        base, goal = _targeted.choose(scene.train, scene.test, 0, self.budget, self.targets)
+        try:
+            Matching(self, scene, base.rows, goal).drawn(1, stream(0, "rehearsal"))
+        except ValueError as error:
+            how = f"{len(base)} poisons, batch={self.batch}, companions={self.companions}"
+            raise ValueError(f"{error} (in a craft of {how})") from None
 
     def craft(self, scene: Scene, seed: int) -> tuple[Poison, Goal]:
         base, goal = _targeted.choose(scene.train, scene.test, seed, self.budget, self.targets)

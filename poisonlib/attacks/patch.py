@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..data import Goal, ImageSet, Poison
 from ..rng import stream
+from . import Scene
 
 VARIANTS = ("paper", "released", "exported")
 
@@ -39,11 +40,26 @@ class Attack:
         """Whether the training set stays as it is."""
         return self.share == 0
 
-    def craft(self, scene, seed: int) -> tuple[Poison, Goal]:
-        """Random target and victim class, random trigger, random rows; nothing is optimised."""
-        train, test = scene.train, scene.test
+    def refuse(self, scene: Scene) -> None:
+        """Raises ValueError where the trigger is larger than the images, or a class too small for a poison or for a test image."""
+        self._refuse_size(scene.train)
+        smallest = scene.train.smallest_class
+        if self.share and not self._count(smallest):
+            raise ValueError(
+                f"share={self.share}: that is no poison in the smallest class, which has {smallest} training images; "
+                "choose a larger share or a larger training set"
+            )
+        if not scene.test.smallest_class:
+            raise ValueError("success is counted on the test images of one class, and one class has none: choose a larger test set")
+
+    def _refuse_size(self, train: ImageSet) -> None:
         if self.size > min(train.shape[1:]):
             raise ValueError(f"size={self.size}: the trigger is larger than the images, {train.shape[1]} x {train.shape[2]}")
+
+    def craft(self, scene: Scene, seed: int) -> tuple[Poison, Goal]:
+        """Random target and victim class, random trigger, random rows; nothing is optimised."""
+        train, test = scene.train, scene.test
+        self._refuse_size(train)
         wanted, victim = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
         trigger = self.trigger(train, seed)
         base = self._chosen(train.of_class(wanted), seed)
@@ -74,8 +90,12 @@ class Attack:
     def _chosen(self, base: ImageSet, seed: int) -> ImageSet:
         """The first so many of a random order, so that a smaller share is always part of a larger one."""
         order = torch.randperm(len(base), generator=stream(seed, "poison rows"))
-        chosen = base.take(order[: round(self.share * len(base))].to(base.rows.device))
+        chosen = base.take(order[: self._count(len(base))].to(base.rows.device))
         return chosen.take(chosen.rows.argsort())
+
+    def _count(self, images: int) -> int:
+        """Poisons in a class of so many images."""
+        return round(self.share * images)
 
 
 def paste(

@@ -20,7 +20,7 @@ def partners(n: int, k: int, generator: torch.Generator) -> Int64[Tensor, "n k"]
     is used exactly k times. Raises ValueError where k > n.
     """
     if k > n:
-        raise ValueError(f"a mix of k={k} distinct images cannot be drawn from a batch of n={n}")
+        raise ValueError(f"a mix of k={k} distinct images cannot be drawn from a batch of n={n}; choose at most k={n}")
     circle = torch.randperm(n, generator=generator)
     neighbours = (torch.arange(n)[:, None] + torch.arange(k)) % n
     return circle[neighbours[circle.argsort()]]

@@ -55,6 +55,11 @@ class ImageSet:
         """(c, h, w) of one image."""
         return tuple(self.images.shape[1:])
 
+    @property
+    def smallest_class(self) -> int:
+        """How many images the class has that has the fewest; 0 where a class has none."""
+        return int(self.labels.bincount(minlength=len(self.classes)).min())
+
     def take(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"]) -> "ImageSet":
         """The images at these positions (or where the mask holds), in that order."""
         return replace(self, images=self.images[index], labels=self.labels[index], rows=self.rows[index])

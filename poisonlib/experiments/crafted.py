@@ -38,12 +38,18 @@ def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
     return crafted.poison, crafted.goal
 
 
+def sight(trial: Trial, device: torch.device) -> Scene:
+    """What the trial's attacker sees before any of its surrogates is trained."""
+    train, test = (images(trial.data, split, device) for split in ("train", "test"))
+    ordinary, defence = pipeline(trial.recipe.augment), trial.defence
+    return Scene(train, test, (), ordinary, defence.augment, defence.step, trial.numerics)
+
+
 def scene(trial: Trial, device: torch.device, cache: Cache) -> Scene:
     """What the trial's attacker sees, its surrogates trained or restored."""
-    train, test = (images(trial.data, split, device) for split in ("train", "test"))
-    networks = tuple(surrogate(trial, train, wanted, cache) for wanted in getattr(trial.attack, "surrogates", ()))
-    ordinary, defence = pipeline(trial.recipe.augment), trial.defence
-    return Scene(train, test, networks, ordinary, defence.augment, defence.step, trial.numerics)
+    seen = sight(trial, device)
+    networks = (surrogate(trial, seen.train, wanted, cache) for wanted in getattr(trial.attack, "surrogates", ()))
+    return replace(seen, surrogates=tuple(networks))
 
 
 def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) -> Network:
@@ -64,8 +70,7 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
 def obtain(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
     """The trial's poison. One that took surrogates to make is kept; others are as quickly made again."""
     if not getattr(trial.attack, "surrogates", ()):
-        train, test = (images(trial.data, split, device) for split in ("train", "test"))
-        return Crafted(*trial.attack.craft(Scene(train, test), trial.seed), {})
+        return Crafted(*trial.attack.craft(sight(trial, device), trial.seed), {})
     identity = trial.craft()
     with cache.alone(identity):
         if found := cache.read(identity):

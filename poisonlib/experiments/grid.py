@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from .. import attacks, registry
+from .. import attacks, data, models, registry, training
 from ..tensors import levels
 from .profiles import profile as read_profile
 from .sound import refuse
 from .spec import Trial, defence
+
+READERS = {"data": data.source, "model": models.load, "recipe": training.load}
 
 
 def grid(
@@ -23,10 +25,11 @@ def grid(
     """Every attack under every defence, ``trials`` times (default: the profile's number) with seeds from ``first_seed``.
 
     Seeds are shared between cells, so rows of a table are paired. An attack given as text starts from the profile's numbers for it;
-    an adaptive one without anything to adapt to is the basic one. ``changes`` replace parts of the profile (``model=...``).
+    an adaptive one without anything to adapt to is the basic one. ``changes`` replace parts of the profile, as text or objects:
+    ``model="resnet18(width=16)"``, ``data=``, ``recipe=``, and ``numerics=`` as an object.
     Everything is checked here, before any training: unknown names, numbers out of range and parts that do not go together raise.
     """
-    base = dataclasses.replace(read_profile(scenario, profile), **changes)
+    base = dataclasses.replace(read_profile(scenario, profile), **_read(changes))
     count = base.trials if trials is None else trials
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"trials={trials!r}: a whole number from 1")
@@ -37,6 +40,12 @@ def grid(
     for trial in table[::count]:
         refuse(trial)
     return list(dict.fromkeys(table))
+
+
+def _read(changes: dict) -> dict:
+    if unknown := sorted(changes.keys() - READERS.keys() - {"numerics"}):
+        raise TypeError(f"a grid has no {', '.join(unknown)}; what can be replaced: {', '.join(READERS)}, numerics")
+    return {name: READERS[name](choice) if name in READERS else choice for name, choice in changes.items()}
 
 
 def _listed(choice) -> list:

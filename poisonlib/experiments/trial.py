@@ -90,6 +90,8 @@ def _filtered(trial: Trial, train: ImageSet, poison: Poison, cache: Cache, clock
         "roc": curve or None,
     }
     clock.lap("filter")
+    if not verdict.keep.any():
+        raise ValueError(f"{trial.defence.label}: all {len(train)} images were removed, and nothing is left to train on")
     return train.take(verdict.keep), judged
 
 

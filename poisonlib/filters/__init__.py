@@ -1,4 +1,7 @@
-"""Filters: one file each, with a class ``Filter`` that sees features and labels and says which training images to keep."""
+"""Filters: one file each, with a class ``Filter`` that sees features and labels and says which training images to keep.
+
+One that can tell beforehand that it cannot judge a training set says so with ``refuse(train)``: ValueError.
+"""
 
 from dataclasses import dataclass
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Integer
 from torch import Tensor
 
+from ..data import ImageSet
 from . import Verdict
 from ._classes import refuse_bad
 
@@ -44,6 +45,15 @@ class Filter:
         if self.variant not in ("paper", "released"):
             raise ValueError(f"variant={self.variant!r}: choose one of 'paper', 'released'")
 
+    def refuse(self, train: ImageSet) -> None:
+        """Raises ValueError where an image does not have so many neighbours, or no class could give its own half of the votes."""
+        k, sizes = self._neighbours(len(train)), train.labels.unique(return_counts=True)[1]
+        if self.variant == "released" and bool(((sizes > 1) & (2 * (sizes - 1) < k)).all()):
+            raise ValueError(
+                f"variant='released' keeps what its own class gives half of {k} votes, and the largest class has {sizes.max()} "
+                "images: all would go; choose a smaller multiple or expected, or variant='paper'"
+            )
+
     def judge(self, features: Float[Tensor, "n d"], labels: Integer[Tensor, " n"]) -> Verdict:
         """Scores, float64, from -1 to 1: votes against an image less votes for it, over k; those above 0 go.
 
@@ -53,9 +63,7 @@ class Filter:
         """
         refuse_bad(features)
         n = len(labels)
-        k = max(1, math.floor(self.multiple * self.expected * n + 1e-9))
-        if 0 < n <= k:
-            raise ValueError(f"{k} neighbours of each of {n} images: choose a smaller multiple or expected, or judge more images")
+        k = self._neighbours(n)
         names, own, sizes = labels.unique(return_inverse=True, return_counts=True)
         centred = features - features.mean(0, dtype=torch.float64)
         norms = centred.square().sum(1)
@@ -66,6 +74,13 @@ class Filter:
             scores[rows] = self._score(own[nearest(centred, norms, rows, k)], own[rows], len(names))
         scores.masked_fill_((sizes == 1)[own] | (features == features[:1]).all(), 0)
         return Verdict(scores <= 0, scores)
+
+    def _neighbours(self, n: int) -> int:
+        """The k of n images."""
+        k = max(1, math.floor(self.multiple * self.expected * n + 1e-9))
+        if 0 < n <= k:
+            raise ValueError(f"{k} neighbours of each of {n} images: choose a smaller multiple or expected, or judge more images")
+        return k
 
     def _score(self, votes: Int64[Tensor, "rows k"], own: Int64[Tensor, " rows"], classes: int) -> Float64[Tensor, " rows"]:
         """Of labels from 0 to ``classes - 1``. Class by class: whole numbers, so exact in any order, and little memory."""

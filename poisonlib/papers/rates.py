@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..experiments import Trial
+from ..experiments.spec import canonical
 from .compare import Comparison
 from .statistics import Estimate, estimate, mean_rate
 
@@ -18,7 +19,10 @@ class Point:
 
 
 def points(records: Sequence[dict]) -> dict[str, Point]:
-    """A point a defence, by its label, over all of its records. Raises ValueError where a trial comes twice in a cell."""
+    """A point a defence, by its label, over all of its records.
+
+    Raises ValueError where these differ in more than their seeds, and where a trial comes twice.
+    """
     cells: dict[str, list[dict]] = {}
     for record in records:
         cells.setdefault(Trial.read(record["spec"]).defence.label, []).append(record)
@@ -26,8 +30,10 @@ def points(records: Sequence[dict]) -> dict[str, Point]:
 
 
 def _point(label: str, records: Sequence[dict]) -> Point:
-    if len({record["spec"]["seed"] for record in records}) < len(records):
+    if len({canonical(record["spec"] | {"seed": 0}) for record in records}) > 1:
         raise ValueError(f"{label}: records of several attacks or settings; give those of one")
+    if len({record["key"] for record in records}) < len(records):
+        raise ValueError(f"{label}: {len(records)} records, some of them twice; give each once")
     success = [record["result"]["success"] for record in records]
     single = all(of == 1 for _, of in success)
     shares = [hits / of for hits, of in success]
@@ -36,10 +42,11 @@ def _point(label: str, records: Sequence[dict]) -> Point:
 
 
 def table_points(comparison: Comparison, success: str, accuracy: str) -> dict[str, Point]:
-    """A point a row of a table that has columns for both, beside the paper's values."""
+    """A point a row that was measured in both columns of a table, beside the paper's values where it prints both."""
     found = {}
     for row in comparison.table.rows:
         hit, right = comparison.cell(row, success), comparison.cell(row, accuracy)
         if hit.ours and right.ours:
-            found[row] = Point(hit.ours, right.ours, (hit.claim.value, right.claim.value))
+            printed = hit.claim.value, right.claim.value
+            found[row] = Point(hit.ours, right.ours, None if None in printed else printed)
     return found

@@ -1,5 +1,6 @@
 """What a privacy guarantee certifies about an attack, beside what the attack achieves."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +23,12 @@ class Panel:
 def certified(panels: Mapping[str, Panel]):
     """Attack success over noise, a panel a mechanism: dashed lines are certified, marks measured with 95 % intervals.
 
-    A bound of 1 is vacuous: it allows everything. The ground is hatched over the noises at which every bound is.
+    A bound of 1 is vacuous: it allows everything. The ground is hatched over the noises at which every bound is. Raises ValueError
+    without a panel, and for a panel without a bound.
     """
+    if not panels or not all(panel.bounds for panel in panels.values()):
+        counts = {title: len(panel.bounds) for title, panel in panels.items()}
+        raise ValueError(f"bounds a panel: {counts}; give at least one panel, and each at least one bound")
     figure, axes = canvas(1, len(panels), figsize=(4.6 * len(panels), 4.4), sharey=True, squeeze=False)
     for axis, (title, panel) in zip(axes[0], panels.items(), strict=True):
         _bounds(axis, panel)
@@ -42,15 +47,16 @@ def _bounds(axis, panel: Panel) -> None:
         useful += [noise for noise, share in zip(noises, shares, strict=True) if share < 0.995]
     left = min(min(noises) for noises, _ in panel.bounds.values())
     right = min(useful, default=max(max(noises) for noises, _ in panel.bounds.values()))
-    axis.axvspan(left, right, facecolor="none", edgecolor="0.85", hatch="//", lw=0, zorder=0)
-    axis.text(left * 1.2, 1.035, "hatched: every certificate is vacuous", ha="left", va="center", fontsize=8)
+    if left < right:
+        axis.axvspan(left, right, facecolor="none", edgecolor="0.85", hatch="//", lw=0, zorder=0)
+        axis.text(left * 1.2, 1.035, "hatched: every certificate is vacuous", ha="left", va="center", fontsize=8)
 
 
 def _measured(axis, panel: Panel) -> None:
-    colours = style().color_palette("colorblind", len(panel.success) + 1)
-    for mark, colour, (label, points) in zip(MARKS, colours, panel.success.items(), strict=False):
+    colours = style().color_palette("colorblind", len(panel.success))
+    for mark, colour, (label, points) in zip(itertools.cycle(MARKS), colours, panel.success.items(), strict=False):
         noises = sorted(points)
         axis.plot(noises, [points[x].value for x in noises], mark, color=colour, ms=6, label=f"measured: {label}")
         axis.vlines(noises, [points[x].low for x in noises], [points[x].high for x in noises], color=colour, lw=1)
-    noises = sorted(panel.accuracy)
-    axis.plot(noises, [panel.accuracy[x].value for x in noises], "x-", color="0.4", lw=0.8, ms=5, label="clean accuracy")
+    if noises := sorted(panel.accuracy):
+        axis.plot(noises, [panel.accuracy[x].value for x in noises], "x-", color="0.4", lw=0.8, ms=5, label="clean accuracy")

@@ -3,6 +3,7 @@
 from .evaluate import count_correct as count_correct
 from .evaluate import features as features
 from .evaluate import logits as logits
+from .fit import batch_sizes as batch_sizes
 from .fit import epochs as epochs
 from .fit import fit as fit
 from .fit import initialise as initialise

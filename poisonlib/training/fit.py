@@ -114,11 +114,15 @@ def _descent(network, train, optimiser, step, numerics, noise) -> Step:
     return descend
 
 
+def batch_sizes(images: int, batch: int) -> list[int]:
+    """How many images each batch of an epoch has; the remainder is the last, or left out where it is small and not alone."""
+    whole, remainder = divmod(images, batch)
+    return [batch] * whole + [remainder] * (remainder >= SMALLEST_BATCH or not whole)
+
+
 def _batches(train: ImageSet, size: int, pipeline: Pipeline, order, choice) -> Iterator[tuple[Tensor, list[Draw]]]:
     """One epoch: positions and draws of every batch, drawn on the CPU and moved to the device at once."""
-    batches = torch.randperm(len(train), generator=order).split(size)
-    if len(batches) > 1 and len(batches[-1]) < SMALLEST_BATCH:
-        batches = batches[:-1]
-    sizes, device = [len(batch) for batch in batches], train.images.device
+    sizes, device = batch_sizes(len(train), size), train.images.device
+    positions = torch.randperm(len(train), generator=order)[: sum(sizes)]
     draws = pipeline.drawn(sizes, train.shape, choice, device)
-    return zip(torch.cat(batches).to(device).split(sizes), draws, strict=True)
+    return zip(positions.to(device).split(sizes), draws, strict=True)
