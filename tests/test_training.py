@@ -88,6 +88,25 @@ def test_bytes_do_not_depend_on_the_threads_that_the_caller_had(train):
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_within_settings_torch_repeats_itself_and_its_compiler_too_if_that_is_used(compiled, monkeypatch):
+    from torch._inductor import config
+
+    def state():
+        return torch.get_deterministic_debug_mode(), config.deterministic
+
+    if not hasattr(config, "deterministic"):
+        pytest.skip("this version's compiler makes no such promise")
+    monkeypatch.setattr(config, "deterministic", False)
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        with training.settings(Numerics(compiled=compiled)):
+            assert state() == (2, compiled)
+        assert state() == (1, False), "settings are put back"
+    finally:
+        torch.set_deterministic_debug_mode("default")
+
+
 def test_the_defence_changes_the_victim_and_the_set_is_left_alone(train):
     before = train.images.clone()
     assert bytes_of(trained(train)[0]) != bytes_of(trained(train, augment=pipeline("mixup"))[0])
@@ -110,6 +129,23 @@ def test_a_small_remainder_is_left_out_and_a_larger_one_kept(train):
     assert sizes(70) == [70, 70]  # 10 left over
     assert sizes(65) == [65, 65, 20]
     assert sizes(150) == [150]
+
+
+@pytest.mark.parametrize("batch", [2, 10, 16, 17, 50])
+def test_sizes_of_batches_are_those_of_counting_them_out(train, batch):
+    """Image by image: a batch is full or the last; a last one that is not full goes where it is small and not the only one."""
+    from poisonlib.training.fit import _batches
+
+    for n in range(1, 121):
+        batches, parts = [[]], train.take(torch.arange(n))
+        for image in range(n):
+            batches += [[]] if len(batches[-1]) == batch else []
+            batches[-1].append(image)
+        if len(batches) > 1 and len(batches[-1]) < min(16, batch):
+            batches.pop()
+        assert training.batch_sizes(n, batch) == [len(each) for each in batches]
+        drawn = [len(at) for at, _ in _batches(parts, batch, Pipeline(), stream(0), stream(1))]
+        assert drawn == [len(each) for each in batches]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
 """The explorers without a browser: what a control changes, what a bad state says, and that the numbers shown are right."""
 
 import asyncio
+import gc
+import io
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 pytest.importorskip("ipywidgets")
 
@@ -55,6 +62,10 @@ class Kitchen:
 
     def panel(self, first=Dish(), **more):
         return Panel(first, MENU, self.render, lambda state: f"{state.name} with {state.salt} pinches", **more)
+
+
+def figures():
+    return [each for each in gc.get_objects() if type(each) is Drawing]
 
 
 class TestPanel:
@@ -109,6 +120,42 @@ class TestPanel:
             panel.controls["vegan"].value = vegan
         assert said.count("boiling ...") == 1 and said[1] == "boiling ..."
 
+    def test_what_is_known_early_is_shown_until_the_whole_is_drawn(self):
+        """Once, with the notice: under a loop the panel is there before the work begins."""
+        early, whole = Drawing((2.0, 1.0)).png(), Drawing((1.0, 1.0)).png()
+
+        async def watch():
+            kitchen = Kitchen()
+            panel = kitchen.panel(notice=lambda state: "boiling ...", early=lambda state: Drawing((2.0, 1.0)))
+            seen = [(panel.picture.value, "boiling" in panel.line.value, len(kitchen.states))]
+            for salt in (2, 3):
+                panel.controls["salt"].value = salt
+                await asyncio.sleep(0.3)
+                seen.append((panel.picture.value, "boiling" in panel.line.value, len(kitchen.states)))
+            return seen
+
+        assert asyncio.run(watch()) == [(early, True, 0), (whole, False, 1), (whole, False, 2)]
+        kitchen = Kitchen()
+        panel = kitchen.panel(notice=lambda state: "boiling ...", early=lambda state: Drawing((2.0, 1.0)))
+        assert panel.picture.value == whole and len(kitchen.states) == 1, "no loop, nothing to wait for"
+
+    def test_no_figure_is_left_behind(self):
+        """Left to the collector, figures would bring on a search of the whole memory in the middle of some later drawing."""
+        gc.collect()
+        before = len(figures())
+        gc.disable()
+        try:
+            panel = augmentations.explorer(SMALL)
+            panel.controls["draw"].value = 1
+            assert len(figures()) == before and not gc.isenabled(), "what was off stays off"
+        finally:
+            gc.enable()
+
+    def test_nothing_is_collected_while_it_draws(self):
+        active = []
+        panel = Panel(Dish(), MENU, lambda state: active.append(gc.isenabled()) or Drawing((1.0, 1.0)), str)
+        assert active == [False] and gc.isenabled() and panel.picture.value
+
     def test_a_value_outside_the_offer_is_offered_as_well(self):
         panel = Kitchen().panel(Dish(name="cake", salt=20, heat=3.0))
         assert panel.state == Dish(name="cake", salt=20, heat=3.0)
@@ -138,6 +185,13 @@ class TestAugmentationExplorer:
 
     def test_it_shows_itself_in_a_notebook(self):
         assert augmentations.render(SMALL)._repr_png_().startswith(b"\x89PNG")
+
+    def test_what_a_notebook_keeps_is_small_and_looks_the_same(self):
+        figure = augmentations.render(SMALL)
+        kept, shown = figure._repr_png_(), figure.png()
+        small, large = (np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int) for file in (kept, shown))
+        assert len(kept) < 0.5 * len(shown) and small.shape == large.shape
+        assert abs(small - large).mean() < 0.5 and np.quantile(abs(small - large), 0.999) < 16
 
     def test_numbers_in_the_text_win_over_sliders(self):
         assert replace(SMALL, augmentation="mixup(k=2) + laplace", k=3, noise=0.2).label == "mixup + laplace(scale=0.2)"
@@ -213,6 +267,21 @@ class TestAugmentationExplorer:
         one = panel.picture.value
         panel.controls["many"].value = True
         assert panel.picture.value != one and f"of {augmentations.LIVE} draws" in panel.line.value
+
+
+@pytest.mark.parametrize(("explorer", "module"), [("augmentations", "torch._inductor"), ("poisons", "torch._dynamo")])
+def test_the_first_picture_does_not_wait_for_torchs_compiler(explorer, module, tmp_path):
+    """Importing it takes longer than all else: nothing but an optimiser may need it, and its work comes after what is known."""
+    code = f"""
+import asyncio, sys
+from poisonlib.widgets import {explorer} as explorer
+async def first():
+    return bytes(explorer.explorer().picture.value)[1:4], {module!r} in sys.modules
+print(*asyncio.run(first()))
+"""
+    environment = {**os.environ, "POISONLIB_OUTPUTS": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "b'PNG' False", done.stdout + done.stderr
 
 
 def test_a_victim_is_trained_on_the_poisoned_set_once():

@@ -51,7 +51,9 @@ class TestPanel:
 
     def test_what_takes_long_is_said_before(self):
         assert poisons.notice(State()) == "Crafting gradient_matching, seed 0 ..."
-        assert "training victims: some" in poisons.notice(State(view="filters", defence="cutmix"))
+        notices = [poisons.notice(State(view=view, defence="cutmix")) for view in poisons.VIEWS]
+        assert all("training" in each and "some seconds ..." in each for each in notices[2:])
+        assert len(set(notices)) == 4, "each kind of work is announced"
         assert "one under cutmix" in poisons.notice(State(view="training", defence="cutmix"))
 
     @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ class TestPanel:
             ({"page": 2}, "page=2: 8 poisons end on page 0, counted from 0"),
             ({"defence": "mixdown"}, "no defence 'mixdown'; choose none, or join with +: "),
             ({"defence": "mixup("}, "write a name, or name(number=value, ...), joined by +"),
-            ({"defence": "mixup(k=900)"}, "k=900: a mix of 900 different images cannot come from a batch of"),
+            ({"defence": "mixup(k=900)", "view": "training"}, "a mix of k=900 distinct images cannot be drawn from a batch of n="),
             ({"attack": "gradient_matching(budget=0)"}, "poisons no image: there is nothing to look into"),
             ({"attack": "patch(share=0)", "view": "filters"}, "poisons no image: there is nothing to look into"),
             ({"attack": "mnist"}, "has no 'mnist'; choose one of: "),
@@ -99,6 +101,27 @@ class TestTrials:
         assert source_of("gradient_matching", defence="mixup") == source_of("gradient_matching", defence="cutmix")
         adaptive = source_of("gradient_matching(steps=6, adaptive='surrogate')", defence="mixup")
         assert adaptive.defence == experiments.defence("mixup")
+
+
+class TestBeginning:
+    def test_it_is_the_crafts_own_choice_of_images_and_target(self):
+        source = source_of("gradient_matching")
+        (clean, goal), (made, its_goal) = inside.beginning(source), inside.poison(source)
+        train = _trial.images(source, "train")
+        assert torch.equal(clean.rows, made.rows) and torch.equal(clean.images, train.images[train.positions(made.rows)])
+        assert torch.equal(goal.images, its_goal.images) and goal.wanted == its_goal.wanted
+
+    def test_nothing_is_trained_or_optimised_for_it(self, monkeypatch):
+        monkeypatch.setattr(training, "fit", None)
+        state = State(attack="gradient_matching(budget=0.02)", seed=7)
+        assert poisons.early(state).png().startswith(b"\x89PNG")
+        with pytest.raises(TypeError):
+            poisons.render(state)
+
+    def test_what_is_crafted_at_once_has_none_and_other_views_have_words(self):
+        assert poisons.early(State(attack="patch")) is None
+        state = State(attack="patch", view="filters")
+        assert [text.get_text() for text in poisons.early(state).texts] == [poisons.notice(state)]
 
 
 def test_the_words_count_the_poisons_and_the_pages():

@@ -194,6 +194,36 @@ class TestPanel:
         assert "Not saved: nothing is chosen" in panel.line.value
 
 
+class TestPictures:
+    def test_the_trade_off_is_that_of_the_tables(self):
+        """The same marks, intervals and colours as the notebooks' figure of the same points."""
+        from matplotlib import pyplot
+
+        from poisonlib import plots
+
+        cells = results.prepare(QUICK).most(5)
+        (mine,) = results.render(replace(QUICK, view="trade-off", rows=5)).axes
+        figure = plots.trade_off({"": {name: point(cell) for name, cell in zip(names(cells), cells, strict=True)}})
+        looks = [
+            [(line.get_xydata().tolist(), line.get_marker(), line.get_color()) for line in axis.lines]
+            for axis in (mine, *figure.axes)
+        ]
+        pyplot.close(figure)
+        assert len(looks[0]) == 15 and looks[0] == looks[1]
+        assert [text.get_text().replace("\n", " ") for text in mine.get_legend().get_texts()] == names(cells)
+
+    def test_every_row_of_a_forest_has_its_name_beside_its_interval(self):
+        cells = results.prepare(QUICK).most(6)
+        left, right = results.render(replace(QUICK, rows=6)).axes
+        assert [(text.get_position()[1], text.get_text().replace("\n", " ")) for text in left.texts] == list(
+            enumerate(names(cells))
+        )
+        assert not right.texts and left.get_ylim() == right.get_ylim() == (5.5, -0.5)
+        spans = [segment.tolist() for segment in left.collections[1].get_segments()]
+        rates = [point(cell).success for cell in cells]
+        assert spans == [[[100 * rate.low, row], [100 * rate.high, row]] for row, rate in enumerate(rates)]
+
+
 class TestPapers:
     @pytest.mark.parametrize("table", ["strong_augmentation table1", "dp_instahide table1"])
     def test_cells_beside_a_table_are_those_that_the_comparison_finds(self, table):
@@ -245,6 +275,18 @@ class TestDose:
         assert [float(each[0]) for each in curve.at([3.0])] == pytest.approx(
             theirs[["mean", "mean_ci_lower", "mean_ci_upper"]].to_list()
         )
+
+    @pytest.mark.filterwarnings("ignore:overflow")
+    def test_where_newtons_own_steps_go_astray_it_is_statsmodels_curve_too(self):
+        """Few hits at doses far apart: full steps end at a singular matrix."""
+        import statsmodels.api as sm
+
+        doses = np.repeat([0.0, 0.01, 1.0, 30.0], [3, 180, 2, 1])
+        hits = (np.arange(len(doses)) % 40 == 0).astype(float)
+        curve = fit(doses, hits)
+        theirs = sm.GLM(hits, sm.add_constant(doses), family=sm.families.Binomial()).fit(tol=1e-12, maxiter=300)
+        assert (curve.intercept, curve.slope) == pytest.approx(theirs.params, rel=1e-5)
+        assert np.array(curve.covariance) == pytest.approx(theirs.cov_params(), rel=1e-4)
 
     def test_the_curve_passes_through_rates_whose_log_odds_lie_on_a_line(self):
         rates = 1 / (1 + np.exp(-np.array([-1.5, 0.0, 1.5])))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -37,21 +38,31 @@ def settings(numerics: Numerics, threads: int = 1):
 
     The number of threads moves bits too, so a trial that shall be repeatable always runs with one.
     """
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     fill = torch.utils.deterministic.fill_uninitialized_memory
     tf32 = numerics.precision == "tf32"
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it deterministic products raise
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms`, but that imports the compiler for two seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time, and no step reads what it has not written
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = False, tf32
     try:
-        yield
+        with _repeatable_compiler() if numerics.compiled else contextlib.nullcontext():
+            yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
         torch.set_float32_matmul_precision(before[2])
         torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = cudnn
         torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+@contextlib.contextmanager
+def _repeatable_compiler() -> Iterator[None]:
+    """Within, what is compiled is not chosen by timing it, where this torch can promise that."""
+    from torch._inductor import config
+
+    with config.patch(deterministic=True) if hasattr(config, "deterministic") else contextlib.nullcontext():
+        yield

@@ -127,12 +127,27 @@ class Curve:
 
 
 def fit(doses, rates) -> Curve:
-    """Logistic regression by statsmodels; the unit is the trial, each a hit or a miss or a rate in [0, 1].
+    """Logistic regression by scipy; the unit is the trial, each a hit or a miss or a rate in [0, 1].
 
     Rates spread otherwise than hits do, so their spread is estimated (quasi-binomial, Pearson; McCullagh & Nelder 1989, 4.5) and
     the band is Student's. Raises ValueError where no finite curve exists or nothing is left to judge it by.
     """
     doses, rates = np.asarray(doses, dtype=float), np.asarray(rates, dtype=float)
+    _refuse(doses, rates)
+    from scipy.stats import norm, t
+
+    scale = np.array([1.0, np.abs(doses).max()])
+    weights, fitted, covariance = _likeliest(np.stack([np.ones(len(doses)), doses], axis=1) / scale, rates)
+    if np.isin(rates, (0, 1)).all():
+        spread, width = 1.0, norm.ppf(0.975)
+    else:
+        spread = ((rates - fitted) ** 2 / (fitted * (1 - fitted))).sum() / (len(doses) - 2)
+        width = t.ppf(0.975, len(doses) - 2)
+    covariance = spread * covariance / np.outer(scale, scale)
+    return Curve(*map(float, weights / scale), tuple(map(tuple, covariance.tolist())), float(width))
+
+
+def _refuse(doses: np.ndarray, rates: np.ndarray) -> None:
     if len(set(doses)) < NEEDED:
         raise ValueError(f"{len(set(doses))} doses; a curve needs at least {NEEDED}")
     hits, misses = doses[rates > 0], doses[rates < 1]
@@ -140,10 +155,20 @@ def fit(doses, rates) -> Curve:
         raise ValueError("every trial came out alike; no curve")
     if not (hits.min() < misses.max() and misses.min() < hits.max()):
         raise ValueError("the dose separates hits from misses; no finite curve")
-    from scipy.stats import norm, t
-    from statsmodels.api import GLM, add_constant, families
 
-    single = np.isin(rates, (0, 1)).all()
-    done = GLM(rates, add_constant(doses), family=families.Binomial()).fit(scale=1.0 if single else "X2")
-    width = norm.ppf(0.975) if single else t.ppf(0.975, len(doses) - 2)
-    return Curve(*map(float, done.params), tuple(map(tuple, done.cov_params().tolist())), float(width))
+
+def _likeliest(design: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(weights, fitted rates, covariance of the weights): the maximum of the binomial likelihood, which is concave."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    def loss(weights):
+        odds = design @ weights
+        return (np.logaddexp(0, odds) - rates * odds).sum(), design.T @ (expit(odds) - rates)
+
+    def curvature(weights):
+        fitted = expit(design @ weights)
+        return design.T @ (design * (fitted * (1 - fitted))[:, None])
+
+    weights = minimize(loss, np.zeros(design.shape[1]), jac=True, hess=curvature, method="trust-exact", tol=1e-9).x
+    return weights, expit(design @ weights), np.linalg.inv(curvature(weights))

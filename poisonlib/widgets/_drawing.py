@@ -1,11 +1,14 @@
 """Figures that are quick to draw again: no pyplot, which would hold them and is not for threads, and no layout engine."""
 
+import contextlib
+import gc
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from .. import plots
@@ -23,12 +26,16 @@ class Drawing(Figure):
         super().__init__(figsize=size, dpi=DPI, facecolor="white")
 
     def png(self) -> bytes:
-        """The picture as a file, the same bytes for the same figure."""
+        """The picture as a file that is quickly made, the same bytes for the same figure."""
         file = io.BytesIO()
-        self.savefig(file, format="png", metadata={"Software": None})
+        self.savefig(file, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         return file.getvalue()
 
-    _repr_png_ = png
+    def _repr_png_(self) -> bytes:
+        """For notebooks, which keep it: a palette of 256 colours takes a third of the room."""
+        file = io.BytesIO()
+        Image.open(io.BytesIO(self.png())).convert("RGB").quantize(256).save(file, "png", optimize=True)
+        return file.getvalue()
 
     def stage(self, left: float, bottom: float, width: float, height: float, wide: float) -> Axes:
         """Bare axes for `tiles` over a part of the figure (shares of it), ``wide`` units from left to right; y falls from 0."""
@@ -55,3 +62,27 @@ def tiles(
         axis.imshow(shown(image).numpy(), extent=extent, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
         axis.text(left + side / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=SIZE, linespacing=1.15)
     axis.axis(limits)
+
+
+def blank(words: str) -> Drawing:
+    """Words in the place of a picture."""
+    figure = Drawing((8.6, 1.6))
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=SIZE + 1, wrap=True)
+    return figure
+
+
+@contextlib.contextmanager
+def swept() -> Iterator[None]:
+    """Within, no garbage is looked for; afterwards, what was made within and let go is freed.
+
+    A figure is thousands of objects that know each other. Freed young they cost a few milliseconds; left to grow old they bring on
+    a search of all that Python holds, torch included, which takes a fifth of a second in the middle of some later drawing.
+    """
+    active = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(0)
+        if active:
+            gc.enable()

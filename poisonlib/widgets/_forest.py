@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
+from matplotlib import rcParams
+from matplotlib.axes import Axes
 from seaborn import color_palette
 
 from ..papers.statistics import Estimate
@@ -15,6 +17,7 @@ from ._records import Cell
 OURS = "ours, 95 % interval"
 WIDE = 8.6  # inches
 LETTER = 0.072  # inches of one letter of small print
+SPAN = (-4, 104)  # of the scale, per cent
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,8 @@ def draw(title: str, rows: Sequence[str], headings: Sequence[str], marks: Sequen
     wide = (0.985 - left) / len(headings)
     for i, heading in enumerate(headings):
         axis = figure.add_axes((left + i * wide, 0.8 / tall, wide * 0.92, 1 - 1.45 / tall))
-        axis.set(xlim=(-4, 104), ylim=(len(rows) - 0.5, -0.5), xticks=(0, 50, 100))
-        axis.set_yticks(range(len(rows)), [] if i else labels)
-        axis.set_title(fill(heading, int(wide * WIDE / LETTER)), fontsize=SIZE)
-        axis.tick_params(labelsize=SIZE)
-        axis.set_xlabel("%", fontsize=SIZE, labelpad=0)
+        axis.set_title(fill(heading, int(wide * WIDE / LETTER)), fontsize=SIZE, y=1.0)  # a given place need not be found
+        _ground(axis, [] if i else labels, len(rows), 0.3 / (tall - 1.45))
         _draw(axis, [mark for mark in marks if mark.heading == i], colours)
     figure.text(0.01, 1 - 0.08 / tall, short(title, 120), fontsize=SIZE, va="top")
     handles = {text: handle for axis in figure.axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -80,7 +80,18 @@ def draw(title: str, rows: Sequence[str], headings: Sequence[str], marks: Sequen
     return figure
 
 
-def _draw(axis, marks: Sequence[Mark], colours: dict) -> None:
+def _ground(axis: Axes, labels: Sequence[str], rows: int, drop: float) -> None:
+    """A scale of per cents, its label that share of the height below, and a line a row: ticks would cost as much as all else."""
+    axis.set(xlim=SPAN, ylim=(rows - 0.5, -0.5), xticks=(0, 50, 100), yticks=())
+    axis.tick_params(labelsize=SIZE)
+    axis.set_xlabel("%", fontsize=SIZE)
+    axis.xaxis.set_label_coords(0.5, -drop)
+    axis.hlines(range(rows), *SPAN, color=rcParams["grid.color"], lw=rcParams["grid.linewidth"], zorder=0.5)
+    for row, label in enumerate(labels):
+        axis.text(SPAN[0] - 2, row, label, ha="right", va="center", fontsize=SIZE)
+
+
+def _draw(axis: Axes, marks: Sequence[Mark], colours: dict) -> None:
     """One artist for all marks of a kind, which is quick."""
     for where, colour in colours.items():
         mine = [(y, rate) for mark in marks for y, (name, rate) in _spread(mark) if name == where]

@@ -1,12 +1,15 @@
 """Pictures of one trial from the inside. Orange is the attacker's, blue the target's true class, grey the rest."""
 
 import textwrap
+from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from seaborn import color_palette
+from torch import Tensor
 
-from ..data import Poison
+from ..data import Goal, ImageSet, Poison
 from ..experiments import Trial
 from ..tensors import to_float
 from . import _trial, inside
@@ -15,6 +18,7 @@ from ._drawing import SIZE, Drawing, tiles
 BLUE, ORANGE = color_palette("colorblind")[:2]
 GREY, BLACK = "0.55", "0.1"
 PAGE = 8  # poisons in a picture
+TOPS = (0.6, 1.8, 3.0)  # of its rows
 INCHES = (8.6, 3.2)
 MARKS = {  # group: what it is called, marker, colour, size in square points
     "base": ("rest of the wanted class {wanted}", "o", GREY, 14),
@@ -35,20 +39,44 @@ def page_of(made: Poison, page: int) -> range:
 def poisons(source: Trial, page: int) -> Drawing:
     """The target, and a page of poisons: the clean images, the changes, enlarged to fill the range of grey, and the results."""
     train, (made, goal) = _trial.images(source, "train"), inside.poison(source)
-    shown, figure = page_of(made, page), Drawing(INCHES)
     clean, after = to_float(train.images[train.positions(made.rows)]), to_float(made.images)
     factor = 1 / (after - clean).abs().amax().item()
-    rows = {"clean": clean, f"change\n× {factor:.1f}\ngrey: none": 0.5 + factor * (after - clean) / 2, "poisoned": after}
-    stage = figure.stage(0.01, 0.0, 0.17, 1.0, wide=1.0)
+    change = 0.5 + factor * (after - clean) / 2
+    figure, stage = _beside_the_target(train, goal)
+    shown = page_of(made, page)
+    _row(stage, TOPS[0], "clean", clean, shown, [f"poison {i}" for i in shown])
+    _row(stage, TOPS[1], f"change\n× {factor:.1f}\ngrey: none", change, shown)
+    _row(stage, TOPS[2], "poisoned", after, shown)
+    return figure
+
+
+def beginning(source: Trial, page: int) -> Drawing | None:
+    """What `poisons` will show and is known before the poisons are crafted; None where they are crafted as quickly."""
+    if not (known := inside.beginning(source)):
+        return None
+    (clean, goal), train = known, _trial.images(source, "train")
+    figure, stage = _beside_the_target(train, goal)
+    shown = page_of(clean, page)
+    _row(stage, TOPS[0], "clean", to_float(clean.images), shown, [f"poison {i}" for i in shown])
+    stage.text(0, TOPS[1] + 0.5, "The poisons are being crafted ...", va="center", fontsize=SIZE)
+    return figure
+
+
+def _beside_the_target(train: ImageSet, goal: Goal) -> tuple[Drawing, Axes]:
+    """A figure with the target at its left, and a stage for rows of poisons beside it."""
+    figure = Drawing(INCHES)
     many = f", 1 of {len(goal.images)}" if len(goal.images) > 1 else ""
     true, wanted = train.classes[goal.labels[0]], train.classes[goal.wanted]
-    tiles(stage, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.65)
+    left = figure.stage(0.01, 0.0, 0.17, 1.0, wide=1.0)
+    tiles(left, [to_float(goal.images[0])], [f"target{many}\nclass {true}, wanted {wanted}"], top=0.65)
     stage = figure.stage(0.2, 0.0, 0.79, 1.0, wide=9.5)
     stage.set_xlim(-0.95, 8.55)
-    for top, (name, images) in zip((0.6, 1.8, 3.0), rows.items(), strict=True):
-        tiles(stage, list(images[shown]), [f"poison {i}" if name == "clean" else "" for i in shown], top=top, pitch=1.08)
-        stage.text(-0.1, top + 0.5, name, ha="right", va="center", fontsize=SIZE)
-    return figure
+    return figure, stage
+
+
+def _row(stage: Axes, top: float, name: str, images: Float[Tensor, "m c h w"], shown: range, captions: Sequence[str] = ()) -> None:
+    tiles(stage, list(images[shown]), captions or [""] * len(shown), top=top, pitch=1.08)
+    stage.text(-0.1, top + 0.5, name, ha="right", va="center", fontsize=SIZE)
 
 
 def craft(source: Trial) -> Drawing:

@@ -10,7 +10,7 @@ import ipywidgets
 import traitlets
 
 from ._controls import Control, tidy
-from ._drawing import Drawing
+from ._drawing import Drawing, swept
 
 WAIT = 0.12  # seconds of rest after a change before the picture is drawn again
 GRID = ipywidgets.Layout(grid_template_columns="repeat(auto-fill, minmax(21em, 1fr))", width="100%")
@@ -36,9 +36,10 @@ class Panel(ipywidgets.VBox):
     """Goes through states of one frozen dataclass, a control a field.
 
     ``render(state)`` gives the picture and ``words(state)`` the line under it; both are pure. ``notice(state)`` says what takes
-    long about a state, "" if nothing does; it is shown while that happens, and the same words only once, as such work is kept. A
-    state that cannot be drawn gives its error in words and leaves the last picture. The picture is drawn again ``WAIT`` seconds
-    after the last change where an event loop runs, as in a kernel, and at once where none does, as in a script.
+    long about a state, "" if nothing does; it is shown while that happens, and the same words only once, as such work is kept; with
+    it comes ``early(state)``, a picture of what is known before, if there is one. A state that cannot be drawn gives its error in
+    words and leaves the last picture. The picture is drawn again ``WAIT`` seconds after the last change where an event loop runs,
+    as in a kernel, and at once where none does, as in a script.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Panel(ipywidgets.VBox):
         render: Callable[[Any], Drawing],
         words: Callable[[Any], str],
         notice: Callable[[Any], str] = lambda state: "",
+        early: Callable[[Any], Drawing | None] = lambda state: None,
     ):
-        self.first, self.render, self.words, self.notice = state, render, words, notice
+        self.first, self.render, self.words, self.notice, self.early = state, render, words, notice, early
         self.controls = {control.field: control.widget(getattr(state, control.field)) for control in controls}
         self.picture = Picture(tooltip="The picture that the line below it describes", layout={"max_width": "100%"})
         self.line = ipywidgets.HTML()
@@ -69,24 +71,39 @@ class Panel(ipywidgets.VBox):
 
     def changed(self, change=None) -> None:
         """Draw soon; an earlier drawing that has not begun is dropped."""
+        self.soon(WAIT)
+
+    def soon(self, wait: float) -> None:
+        """Draw in so many seconds, or at once where nothing could wait for that."""
         if self.timer:
             self.timer.cancel()
         try:
-            self.timer = asyncio.get_running_loop().call_later(WAIT, self.redraw)
+            self.timer = asyncio.get_running_loop().call_later(wait, self.redraw)
         except RuntimeError:
             self.redraw()
 
     def redraw(self) -> None:
-        """Draw the state now. Never raises: in a timer nobody would see it."""
+        """Draw the state now, or what is known of it early, and the rest next. Never raises: in a timer nobody would see it."""
         try:
-            state = self.state
-            if (notice := self.notice(state)) not in self.noticed:
-                self.say(notice)
-                self.noticed.add(notice)
-            self.picture.value = self.render(state).png()
-            self.say(self.words(state))
+            with swept():
+                whole = self.draw(self.state)
         except Exception as error:
             self.say(f"Not shown: {explained(error)}")
+        else:
+            if not whole:
+                self.soon(0.0)
+
+    def draw(self, state: Any) -> bool:
+        """Whether this was the whole picture; the early one comes once, with the notice."""
+        if (notice := self.notice(state)) not in self.noticed:
+            self.say(notice)
+            self.noticed.add(notice)
+            if early := self.early(state):
+                self.picture.value = early.png()
+                return False
+        self.picture.value = self.render(state).png()
+        self.say(self.words(state))
+        return True
 
     def say(self, words: str) -> None:
         self.line.value = f'<p role="status" style="line-height: 1.4">{html.escape(words)}</p>'

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from seaborn import color_palette
 
 from ..papers.statistics import Estimate
-from ..plots.trade_off import MARKS
+from ..plots.trade_off import looks, trade_off_points
 from ._cells import names, point, shared, short
 from ._dose import Curve, Dose, Series
 from ._drawing import SIZE, Drawing
@@ -23,13 +23,9 @@ def trade_off(cells: Sequence[Cell]) -> Drawing:
     """Poison success over clean accuracy, a mark a cell with both 95 % intervals; a defender wants the lower right corner."""
     labels = [fill(name, LEGEND) for name in names(cells)]
     figure, axis = _ground(shared(cells), labels)
-    looks, hits, rights = _looks(len(cells)), [point(cell).success for cell in cells], [point(cell).accuracy for cell in cells]
-    _bars(axis.vlines, [100 * right.value for right in rights], hits, [colour for _, colour in looks])
-    _bars(axis.hlines, [100 * hit.value for hit in hits], rights, [colour for _, colour in looks])
-    for label, hit, right, (mark, colour) in zip(labels, hits, rights, looks, strict=True):
-        axis.plot(100 * right.value, 100 * hit.value, mark, color=colour, ms=6, label=label)
-    axis.set_xlabel("clean accuracy, %", fontsize=SIZE)
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)
+    marks = dict(zip(labels, looks(len(labels)), strict=True))
+    trade_off_points(axis, dict(zip(labels, map(point, cells), strict=True)), marks)
+    _finish(axis)
     return figure
 
 
@@ -41,7 +37,7 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
         for name, line in zip(names(strongest), lines, strict=True)
     ]
     figure, axis = _ground(shared([cell for line in lines for cell in line.cells]), labels)
-    for i, (line, label, (mark, colour)) in enumerate(zip(lines, labels, _looks(len(lines)), strict=True)):
+    for i, (line, label, (mark, colour)) in enumerate(zip(lines, labels, looks(len(lines)), strict=True)):
         curve, rates = line.curve, [point(cell).success for cell in line.cells]
         beside = [each + step * (i - (len(lines) - 1) / 2) for each in line.doses]
         _bars(axis.vlines, beside, rates, [colour])
@@ -51,8 +47,8 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
             value, low, high = curve.at(x)
             axis.plot(x, 100 * value, color=colour, lw=1.4)
             axis.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.18, lw=0)
-    axis.set_xlabel(dose.label, fontsize=SIZE)
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)
+    axis.set(xlabel=dose.label, ylabel="poison success, %", ylim=(-4, 104))
+    _finish(axis)
     return figure
 
 
@@ -92,13 +88,6 @@ def _hours(figure: Drawing, trials: int, costs: Sequence[Cost]) -> None:
     axis.tick_params(labelsize=SIZE)
 
 
-def blank(words: str) -> Drawing:
-    """Words in the place of a picture."""
-    figure = Drawing((8.6, 1.6))
-    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=SIZE + 1, wrap=True)
-    return figure
-
-
 def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
     """All intervals at once: ``draw`` is an axis's hlines or vlines."""
     draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.8)
@@ -107,15 +96,13 @@ def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colour
 def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:
     """Axes with room for a legend beside them."""
     figure = Drawing((8.6, max(3.9, 0.6 + 0.17 * "\n".join(labels).count("\n"))))
-    axis = figure.add_axes((0.08, 0.13, 0.5, 0.76))
-    axis.set_ylim(-4, 104)
-    axis.set_ylabel("poison success, %", fontsize=SIZE)
-    axis.tick_params(labelsize=SIZE)
     figure.text(0.01, 0.97, short(title, 120), fontsize=SIZE, va="top")
-    return figure, axis
+    return figure, figure.add_axes((0.08, 0.13, 0.5, 0.76))
 
 
-def _looks(many: int) -> list[tuple[str, tuple]]:
-    """A mark and a colour each; the marks alone tell thirteen apart."""
-    colours = color_palette("colorblind", many)
-    return [(MARKS[i % len(MARKS)], colours[i]) for i in range(many)]
+def _finish(axis: Axes) -> None:
+    """Small print, and the legend in its room."""
+    axis.tick_params(labelsize=SIZE)
+    for label in (axis.xaxis.label, axis.yaxis.label):
+        label.set_fontsize(SIZE)
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=SIZE)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .. import filters, registry, training
+from .. import attacks, filters, registry, training
 from ..data import Goal, ImageSet, Poison
 from ..experiments import Defence, Trial, crafted
 from ..experiments.models import Cache
@@ -59,6 +59,19 @@ def poison(source: Trial) -> tuple[Poison, Goal]:
     if not len(found[0]):
         raise ValueError(f"{registry.label(source.attack)} poisons no image: there is nothing to look into")
     return found
+
+
+def beginning(source: Trial) -> tuple[Poison, Goal] | None:
+    """The images that an attack with surrogates will poison, as they are, and its goal, at once: `attacks.noise` shares its choice.
+
+    None for an attack that is as quickly crafted as this, or chooses in a way of its own.
+    """
+    numbers = {name: getattr(source.attack, name, None) for name in ("eps", "budget", "targets")}
+    if not getattr(source.attack, "surrogates", ()) or None in numbers.values():
+        return None
+    moved, goal = _trial.craft(replace(source, attack=attacks.load("noise", **numbers)))
+    train = _trial.images(source, "train")
+    return Poison(moved.rows, train.images[train.positions(moved.rows)]), goal
 
 
 def poisoned_set(source: Trial) -> ImageSet:

@@ -13,7 +13,7 @@ from ..tensors import to_float
 from . import _inside_pictures as pictures
 from . import _trial, inside
 from ._controls import Choice, Whole, Words
-from ._drawing import Drawing
+from ._drawing import Drawing, blank
 from ._panel import Panel
 
 VIEWS = ("poisons", "craft", "training", "features", "filters")
@@ -128,8 +128,16 @@ def notice(state: State) -> str:
     work = f"Crafting {state.attack}, seed {state.seed}"
     if state.view in ("poisons", "craft"):
         return f"{work} ..."
-    defended = state.view == "training" and state.defence not in ("none", "")
-    return f"{work}, and training victims{f', one under {state.defence}' if defended else ''}: some seconds ..."
+    if state.view == "training":
+        defended = f", one under {state.defence}" if state.defence not in ("none", "") else ""
+        return f"{work}, and training victims{defended}: some seconds ..."
+    last = "looking at its features" if state.view == "features" else "filtering by its features"
+    return f"{work}, training a victim, and {last}: some seconds ..."
+
+
+def early(state: State) -> Drawing | None:
+    """What is known of the picture before that is done: of the poisons which images they will be, of the other views words."""
+    return pictures.beginning(inside.known(state.trial), state.page) if state.view == "poisons" else blank(notice(state))
 
 
 def controls() -> list:
@@ -145,4 +153,4 @@ def controls() -> list:
 
 def explorer(state: State = State()) -> Panel:
     """The panel that goes through all states, beginning with this one."""
-    return Panel(state, controls(), render, words, notice)
+    return Panel(state, controls(), render, words, notice, early)

@@ -10,7 +10,7 @@ from ._cells import PARTS
 from ._claims import beside, tables
 from ._controls import Choice, Real, Whole, Words
 from ._dose import DOSES, Series, series
-from ._drawing import Drawing
+from ._drawing import Drawing, blank
 from ._panel import Panel, explained
 from ._planner import costs
 from ._records import AUTO, Cell, load, sources
@@ -78,7 +78,7 @@ def render(state: State) -> Drawing:
     if state.view == "power":
         return _responses.power(state.p1, state.p2, state.power, state.cells, costs(scene.chosen))
     if not scene.chosen or (state.view == "dose" and not scene.lines(state.dose)):
-        return _responses.blank(words(state))
+        return blank(words(state))
     if state.view == "trade-off":
         return _responses.trade_off(scene.most(state.rows))
     if state.view == "dose":
