@@ -9,16 +9,21 @@ import ast
 import dataclasses
 import functools
 import importlib
+import os
 import pkgutil
 
 
 def names(room: str) -> list[str]:
     """The choices of a room (its full dotted name), sorted."""
-    paths = importlib.import_module(room).__path__
-    return sorted(m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
+    (folder,) = importlib.import_module(room).__path__
+    return list(_names(folder, os.stat(folder).st_mtime_ns))
 
 
-@functools.cache  # of what was found: thousands of records are read by these names, and a file may still be added later
+@functools.cache  # thousands of records are read by these names; a file that is added later moves the folder's time
+def _names(folder: str, changed: int) -> tuple[str, ...]:
+    return tuple(sorted(m.name for m in pkgutil.iter_modules([folder]) if not m.name.startswith("_")))
+
+
 def find(room: str, name: str):
     """The module ``name`` of a room. Raises LookupError that lists the choices where there is none."""
     if name not in names(room):

@@ -4,11 +4,13 @@ import ast
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import poisonlib
+from poisonlib import registry
 
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
@@ -152,6 +154,19 @@ print([r["result"]["poisons"]["count"] for r in records], records[2]["result"]["
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[5, 5, 5] 0"
+
+
+def test_a_file_that_is_added_while_a_notebook_is_open_is_a_choice_at_once(tmp_path, monkeypatch):
+    room = tmp_path / "room_of_the_test"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError, match="no 'late'"):
+        registry.find(room.name, "late")
+    time.sleep(0.05)  # folders' times are not finer everywhere
+    (room / "late.py").touch()
+    (room / "_shared.py").touch()
+    assert registry.names(room.name) == ["late"] and registry.find(room.name, "late").__name__ == "room_of_the_test.late"
 
 
 def test_roots_do_not_depend_on_the_folder_one_stands_in(tmp_path, monkeypatch):
