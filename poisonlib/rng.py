@@ -22,8 +22,10 @@ def stream(seed: int, *purpose, device="cpu") -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(seed: int, *purpose):
-    """Within, torch's global CPU generator is that stream (for initialisers that take no generator); restored after."""
-    with torch.random.fork_rng(devices=[]):
+def seeded(seed: int, *purpose, device="cpu"):
+    """Within, torch's global generators are that stream, for initialisers and dropout, which take none; the CPU's and the device's
+    are restored after."""
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(derive(seed, *purpose))
         yield

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import pickle
 import zipfile
@@ -465,55 +466,68 @@ def test_interrupted_decoding_goes_on_where_it_stopped(tree, root):
     files = _decoded.listing(tree)
     first, second, third = Reader(broken=9), Reader(), Reader()
     with pytest.raises(KeyboardInterrupt):
-        _decoded.decode("tree", tree, files, 16, first)
+        _decoded.mapped(_decoded.decode("tree", tree, files, 16, first))
     assert not list((root / "cache").glob("*.npy"))
     [done] = (root / "cache").glob("*.done")
     ticks = list(done.read_bytes())
     assert len(ticks) == 5
     assert ticks[0] == 1
     assert ticks[2] == 0
-    images = _decoded.decode("tree", tree, files, 16, second)
+    images = _decoded.mapped(_decoded.decode("tree", tree, files, 16, second))
     assert sorted(second.seen) == [file for k, file in enumerate(files) if not ticks[k // 4]]
     for k, file in enumerate(files):
         assert torch.equal(images[k], pixels(imagenet.Data(size=16)._read(tree / file)))
     assert sorted(path.suffix for path in (root / "cache").iterdir() if path.suffix != ".lock") == [".npy"]
-    assert torch.equal(_decoded.decode("tree", tree, files, 16, third), images)
+    assert torch.equal(_decoded.mapped(_decoded.decode("tree", tree, files, 16, third)), images)
     assert not third.seen
 
 
 def test_old_ticks_do_not_vouch_for_a_new_array(tree, root, monkeypatch):
     files = _decoded.listing(tree)
     with pytest.raises(KeyboardInterrupt):
-        _decoded.decode("tree", tree, files, 16, Reader(broken=17))
+        _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader(broken=17)))
     [part] = (root / "cache").glob("*.part")
     part.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(_decoded, "_check_room", interrupt)  # stopped between the old ticks and the new array
         with pytest.raises(KeyboardInterrupt):
-            _decoded.decode("tree", tree, files, 16, Reader())
+            _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader()))
     assert not list((root / "cache").glob("*.done"))
     reader = Reader()
-    _decoded.decode("tree", tree, files, 16, reader)
+    _decoded.mapped(_decoded.decode("tree", tree, files, 16, reader))
     assert sorted(reader.seen) == files
+
+
+def test_a_poisoned_copy_of_a_mapped_set_is_a_mapping_of_its_own(tree, root):
+    files = _decoded.listing(tree)
+    made = functools.partial(_decoded.mapped, _decoded.decode("tree", tree, files, 16, Reader()))
+    train = ImageSet(made(), torch.arange(18) % 2, torch.arange(18) + 3, ("a", "b"), (0.5,) * 3, (0.2,) * 3, made)
+    poison = Poison(train.rows[[2, 5]], 255 - train.images[[2, 5]])
+    poisoned, copied = train.to("cpu").with_poison(poison), dataclasses.replace(train, again=None).with_poison(poison)
+    assert torch.equal(poisoned.images, copied.images)
+    assert torch.equal(train.images, made()) and not torch.equal(train.images, poisoned.images)
+    again = poisoned.with_poison(Poison(train.rows[:1], 255 - train.images[:1]))
+    assert torch.equal(again.images[[2, 5]], poison.images), "a second poison comes on top of the first"
+    assert torch.equal(poisoned.images[0], train.images[0])
 
 
 def test_decoded_tensor_is_the_mapped_file_and_writing_leaves_it_alone(tree, root, recwarn):
     files = _decoded.listing(tree)
-    images = _decoded.decode("tree", tree, files, 16, Reader())
+    images = _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader()))
     kept = images.clone()
     assert images.is_contiguous()
     images.zero_()  # nobody should, but the file must survive it
-    assert torch.equal(_decoded.decode("tree", tree, files, 16, Reader()), kept)
+    assert torch.equal(_decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader())), kept)
     assert not [w for w in recwarn if "writable" in str(w.message)]
 
 
 def test_another_list_or_size_is_another_array(tree, root):
     files = _decoded.listing(tree)
-    _decoded.decode("tree", tree, files, 16, Reader())
+    _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader()))
     fewer, changed = Reader(), Reader()
-    _decoded.decode("tree", tree, files[1:], 16, fewer)
+    _decoded.mapped(_decoded.decode("tree", tree, files[1:], 16, fewer))
     picture(tree / "00.png", 0, size=(33, 33))
-    _decoded.decode("tree", tree, files, 16, changed)
+    _decoded.mapped(_decoded.decode("tree", tree, files, 16, changed))
     assert (len(fewer.seen), len(changed.seen)) == (17, 18)
 
 
@@ -523,16 +537,16 @@ def test_broken_or_odd_image_is_named(tree):
     for content in (b"no image", good[: len(good) // 2]):
         (tree / "03.png").write_bytes(content)
         with pytest.raises(ValueError, match=r"03\.png cannot be read"):
-            _decoded.decode("tree", tree, files, 16, Reader())
+            _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader()))
     (tree / "03.png").write_bytes(good)
     with pytest.raises(ValueError, match=r"png is 16 x 16 RGB, not 8 x 8 RGB"):
-        _decoded.decode("tree", tree, files, 8, Reader())
+        _decoded.mapped(_decoded.decode("tree", tree, files, 8, Reader()))
 
 
 def test_full_disk_is_an_error_not_a_crash(tree, monkeypatch):
     monkeypatch.setattr(_decoded.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(OSError, match="POISONLIB_CACHE"):
-        _decoded.decode("tree", tree, _decoded.listing(tree), 16, Reader())
+        _decoded.mapped(_decoded.decode("tree", tree, _decoded.listing(tree), 16, Reader()))
 
 
 # --- ImageSet and Poison ----------------------------------------------------------------------------------------------------------

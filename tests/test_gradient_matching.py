@@ -27,6 +27,8 @@ from poisonlib.models import Network
 from poisonlib.rng import seeded, stream
 from poisonlib.tensors import levels, project, to_float
 
+from .flops import Flops
+
 EPS = 16 / 255
 ORDINARY = pipeline("flip + bilinear_crop(pad=1)")
 
@@ -48,8 +50,11 @@ def random_set(seed, n=48, shape=(2, 8, 8)):
     return ImageSet(pixels, labels, torch.arange(n) * 3 + 5, tuple("abcd"), (0.4, 0.5), (0.2, 0.3))
 
 
-def random_scene(ensemble=1, **parts):
-    return Scene(random_set(0), random_set(1), tuple(smooth(i) for i in range(ensemble)), **parts)
+def random_scene(ensemble=1, frozen=False, **parts):
+    networks = tuple(smooth(i) for i in range(ensemble))
+    for network in networks:
+        network.body.requires_grad_(not frozen)
+    return Scene(random_set(0), random_set(1), networks, **parts)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +169,8 @@ def misalignments(attack, scene, x, goal, drawn, noise):
             labels = torch.cat([one_hot[[goal.wanted] * len(mine)], one_hot[scene.train.labels[company]]])
             for part, draw in zip(parts, draws, strict=True):
                 view, labels = viewed(part, view, labels, draw, noise, network)
-            scores, weights = network(view[: len(mine)]).log_softmax(1), list(network.parameters())
+            scores = network(view[: len(mine)]).log_softmax(1)
+            weights = [weight for weight in network.parameters() if weight.requires_grad]
             pull = torch.autograd.grad(-(labels[: len(mine)] * scores).sum(1).mean(), weights)
             pull = released(pull, scene.step, noise) if aware and scene.step else pull
             wish = torch.autograd.grad(-network(goal.images.double() / 255).log_softmax(1)[:, goal.wanted].mean(), weights)
@@ -180,6 +186,7 @@ CASES = {
     "several targets": (Attack(budget=0.1, targets=3), {"ordinary": ORDINARY}),
     "ensemble": (Attack(budget=0.1, ensemble=2), {"ordinary": ORDINARY, "ensemble": 2}),
     "parts": (Attack(budget=0.1, batch=2), {"ordinary": ORDINARY}),
+    "frozen body": (Attack(budget=0.1), {"ordinary": ORDINARY, "frozen": True}),
     "ensemble and noise, in parts": (
         replace(AWARE, ensemble=2, batch=3),
         {"defence": pipeline("laplace"), "step": steps.load("noisy_sgd", noise=0.02, clip=0.1), "ensemble": 2},
@@ -228,10 +235,14 @@ def test_a_step_of_the_victims_makes_the_objective_another_one_each_time():
     assert (first - second).abs() > 1e-4
 
 
-@pytest.mark.parametrize("model", ["patches(side=2, width=4)", "resnet8(width=2)"])
-def test_the_form_that_compiles_is_the_same_function(model, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "frozen"), [("patches(side=2, width=4)", False), ("resnet8(width=2)", False), ("resnet8(width=2)", True)]
+)
+def test_the_form_that_compiles_is_the_same_function(model, frozen, monkeypatch):
     train = random_set(0)
     networks = tuple(training.initialise(models.load(model), train, seed) for seed in (1, 2))
+    for network in networks:
+        network.body.requires_grad_(not frozen)
     scene, attack = Scene(train, random_set(1), networks, ORDINARY), Attack(budget=0.1, ensemble=2)
     base, goal = _targeted.choose(scene.train, scene.test, 3, 0.1, 1)
     made = []
@@ -279,6 +290,20 @@ def test_the_form_that_compiles_takes_its_weights_as_arguments():
     _, value = nested(skeleton)(x, labels, dict(network.named_parameters()), dict(network.named_buffers()), wish)
     pull = torch.autograd.grad(F.cross_entropy(network(x), labels), list(network.parameters()))
     assert value.item() == pytest.approx(misalignment(pull, wish).item(), abs=1e-6)
+
+
+def test_a_pull_takes_no_second_derivative_of_weights():
+    train = data.load("digits", "train", size=16, channels=3, limit=40)
+    network = training.initialise(models.load("resnet18", width=4), train, 0)
+    scene = Scene(train, train, (network,))
+    base, goal = _targeted.choose(train, train, 0, 0.1, 1)
+    matching, x = Matching(Attack(budget=0.1), scene, base.rows, goal), to_float(base.images)
+    (drawn,) = matching.drawn(1, stream(0))
+    with Flops() as forward:
+        network(x)
+    with Flops() as pull:
+        matching.pull(x, drawn, stream(1))
+    assert pull.count < 7.05 * forward.count
 
 
 def test_crafting_leaves_the_networks_as_they_are_and_in_eval_mode():
@@ -579,6 +604,7 @@ def test_a_watermark_is_the_first_target_blended_in_and_cut_off(digits, tenths):
     ("numbers", "says"),
     [
         ({"eps": 0}, "eps=0"),
+        ({"eps": 0.0039}, "eps=0.0039.*from 1/255, as images are bytes"),
         ({"eps": -1}, "eps=-1"),
         ({"eps": 16}, "eps=16"),
         ({"budget": 2}, "budget=2"),

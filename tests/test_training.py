@@ -88,6 +88,33 @@ def test_bytes_do_not_depend_on_the_threads_that_the_caller_had(train):
         torch.set_num_threads(before)
 
 
+def test_dropout_is_the_trials_own_whatever_was_drawn_before():
+    images = data.load("digits", "train", size=32, channels=3, limit=40)
+    weights = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)
+        network = training.initialise(models.load("htbd_alexnet", width=2), images, 0)
+        training.fit(network, images, dataclasses.replace(SHORT, epochs=1), seed=0)
+        weights.append(bytes_of(network))
+        assert torch.initial_seed() == noise, "the caller's generator goes on as it was"
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_training_that_diverges_says_so_at_once(train, epochs):
+    network = training.initialise(models.load("resnet8", width=2), train, 0)
+    with pytest.raises(FloatingPointError, match=r"diverged: the mean loss of epoch 0 .*rate=1e\+30"):
+        training.fit(network, train, dataclasses.replace(SHORT, rate=1e30, epochs=epochs), seed=0)
+
+
+@pytest.mark.parametrize("numbers", [{"momentum": 0.0}, {"momentum": 1.0}, {"weight_decay": -1e-4}])
+def test_recipes_that_the_optimiser_would_refuse_are_refused_at_once(numbers):
+    ((name, value),) = numbers.items()
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        training.load("quick", **numbers)
+    training.load("quick", momentum=0.0, nesterov=False)
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_within_settings_torch_repeats_itself_and_its_compiler_too_if_that_is_used(compiled, monkeypatch):
     from torch._inductor import config

@@ -122,7 +122,7 @@ def _batch_norm(x, mean, variance, weight=None, bias=None, training=False, momen
 
 
 def _cast(*tensors: Tensor):
-    """As autocast would, since within a function of autograd's own it is no longer asked."""
+    """As autocast would, but before they are saved: their gradients are computed with tensors of one type."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return tensors

@@ -7,13 +7,14 @@ import torch
 
 from ..data import Goal, ImageSet
 from ..rng import stream
+from ..tensors import levels
 from . import Scene
 
 
 def check(eps: float, budget: float, targets: int) -> None:
     """Raises ValueError unless a perturbation is allowed, the budget is a share and there is a target."""
-    if not 0 < eps <= 1:
-        raise ValueError(f"eps={eps!r}: the largest change of a pixel, above 0 and at most 1 (16/255 in the papers)")
+    if not (0 < eps <= 1 and levels(eps)):
+        raise ValueError(f"eps={eps!r}: a change of pixels from 1/255, as images are bytes, to 1 (16/255 in the papers)")
     if not 0 <= budget <= 1:
         raise ValueError(f"budget={budget!r}: a share of the training set, from 0 (clean control) to 1")
     if targets < 1:

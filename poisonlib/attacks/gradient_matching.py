@@ -6,6 +6,7 @@ A victim that descends on the poisons then descends on the target with the wrong
 
 import contextlib
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -40,7 +41,12 @@ def norm(gradient: Sequence[Tensor]) -> Float[Tensor, ""]:
 def target_gradient(network: Network, images: Integer[Tensor, "t c h w"], wanted: int) -> list[Tensor]:
     """The gradient that the attacker would like the victim to follow: of the targets' mean loss under the wanted label."""
     labels = torch.full((len(images),), wanted, device=images.device)
-    return list(torch.autograd.grad(F.cross_entropy(network(to_float(images)), labels), list(network.parameters())))
+    return list(torch.autograd.grad(F.cross_entropy(network(to_float(images)), labels), trained(network)))
+
+
+def trained(network: Network) -> list[Tensor]:
+    """The parameters that a victim moves: all, or the head's alone where the body is frozen."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 @dataclass(frozen=True)
@@ -165,20 +171,22 @@ class Matching:
         self.train, self.numerics = scene.train, scene.numerics
         self.company = min(attack.companions, len(scene.train)) if aware and scene.defence.parts else 0
         self.labels = F.one_hot(torch.full((len(rows),), goal.wanted), len(scene.train.classes)).float().to(rows.device)
-        self.parts = torch.arange(len(rows)).split(attack.batch)
+        self.batch = attack.batch
 
     def drawn(self, steps: int, generator: torch.Generator) -> list[list[tuple[Tensor, list[Draw]]]]:
         """For every step and part: positions of the companions in the training set, and the draws of the views."""
         device, n = self.labels.device, len(self.train)
-        company = [torch.randperm(n, generator=generator)[: self.company] for _ in range(steps * len(self.parts))]
-        sizes = [len(part) + self.company for part in self.parts] * steps
+        parts = [len(part) for part in self.labels.split(self.batch)]
+        company = [torch.randperm(n, generator=generator)[: self.company].clone() for _ in range(steps * len(parts))]
+        sizes = [size + self.company for size in parts] * steps
         views = self.views.drawn(sizes, self.train.shape, generator, device)
         pairs = list(zip(torch.stack(company).to(device), views, strict=True))
-        return [pairs[i : i + len(self.parts)] for i in range(0, len(pairs), len(self.parts))]
+        return [pairs[i : i + len(parts)] for i in range(0, len(pairs), len(parts))]
 
     def pull(self, x: Float[Tensor, "m c h w"], drawn, noise: torch.Generator) -> tuple[Tensor, Float[Tensor, "m c h w"]]:
         """The misalignment, averaged over networks and parts, and its gradient with respect to the pixels."""
-        results = [self._part(x[part], self.labels[part], *draw, noise) for part, draw in zip(self.parts, drawn, strict=True)]
+        parts = zip(x.split(self.batch), self.labels.split(self.batch), drawn, strict=True)
+        results = [self._part(part, labels, *draw, noise) for part, labels, draw in parts]
         values, gradients = zip(*results, strict=True)
         return torch.stack(values).mean(), torch.cat(gradients)
 
@@ -196,7 +204,7 @@ class Matching:
         """What the network gets to see of the poisons: they come first in the batch, then clean images to be mixed with."""
         if self.company:
             others = F.one_hot(self.train.labels[company], y.shape[1]).float()
-            joint, labels = torch.cat([x, to_float(self.train.images[company])]), torch.cat([y, others])
+            joint, labels = torch.cat([x, to_float(self.train.pixels(company))]), torch.cat([y, others])
         else:
             joint, labels = x, y
         seen, labels = self.views.apply(joint, labels, draws, noise, lambda x, y: self._judged(network, x, y))
@@ -205,13 +213,15 @@ class Matching:
     def _matched(self, network, target, seen, labels, noise) -> tuple[Tensor, Tensor]:
         """(misalignment, its gradient with respect to what the network sees)."""
         if self.numerics and self.numerics.compiled and not self.step:
-            parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            moved = {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
+            every = itertools.chain(network.named_parameters(), network.named_buffers())
+            fixed = {name: tensor.detach() for name, tensor in every if name not in moved}
             with self._precision():
-                return compiled(network)(seen, labels, parameters, dict(network.named_buffers()), target)[::-1]
+                return compiled(network)(seen, labels, moved, fixed, target)[::-1]
         seen = seen.requires_grad_()
         with ForPixels(), self._precision():
             loss = F.cross_entropy(network(seen), labels)
-        gradient = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
+        gradient = torch.autograd.grad(loss, trained(network), create_graph=True)
         value = misalignment(self.step.release(gradient, noise) if self.step else gradient, target)
         return value.detach(), torch.autograd.grad(value, seen)[0]
 
@@ -225,16 +235,17 @@ class Matching:
 
 
 def nested(skeleton: Network):
-    """``(seen, labels, parameters, buffers, target) -> (gradient, misalignment)``: nested derivatives, the form that compiles.
+    """``(seen, labels, moved, fixed, target) -> (gradient, misalignment)``: nested derivatives, the form that compiles.
 
-    The skeleton gives the network's form only, so one compiled function serves all networks of that form.
+    ``moved`` are the parameters that a victim trains, ``fixed`` the others and the buffers, both by name. The skeleton gives the
+    network's form only, so one compiled function serves all networks of that form.
     """
 
-    def misaligned(seen, labels, parameters, buffers, target):
-        def loss(parameters):
-            return F.cross_entropy(functional_call(skeleton, {**buffers, **parameters}, (seen,)), labels)
+    def misaligned(seen, labels, moved, fixed, target):
+        def loss(moved):
+            return F.cross_entropy(functional_call(skeleton, {**fixed, **moved}, (seen,)), labels)
 
-        return misalignment(list(grad(loss)(parameters).values()), target)
+        return misalignment(list(grad(loss)(moved).values()), target)
 
     return grad_and_value(misaligned)
 

@@ -30,13 +30,12 @@ def listing(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Callable) -> UInt8[Tensor, "n 3 {size} {size}"]:
-    """The pixels of ``files`` (relative to ``folder``), in that order, as a tensor upon a memory-mapped file (copy on write).
+def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Callable) -> Path:
+    """The file for `mapped` with the pixels of ``files`` (relative to ``folder``), in that order.
 
     ``read(path)`` gives a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later ones,
-    for the same names, file sizes and ``size``, only open the file. Raises ValueError that names an image which cannot be read.
+    for the same names, file sizes and ``size``, only find the file. Raises ValueError that names an image which cannot be read.
     """
-    import numpy as np
     from filelock import FileLock
 
     target = _where.cache() / f"{name}-{_key(folder, files, size)}.npy"
@@ -45,7 +44,14 @@ def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Calla
         with FileLock(target.with_suffix(".lock")):  # a second process waits for the first and takes over if that one dies
             if not target.exists():
                 _build(target, [folder / file for file in files], size, read)
-    return torch.from_numpy(np.load(target, mmap_mode="c"))  # "c": writable in memory, hence no warning; the file stays as it is
+    return target
+
+
+def mapped(file: Path) -> UInt8[Tensor, "n 3 s s"]:
+    """The pixels upon the mapped file, copied where they are written to: a change takes a page of memory, and the file stays."""
+    import numpy as np
+
+    return torch.from_numpy(np.load(file, mmap_mode="c"))
 
 
 def _key(folder, files, size):

@@ -1,7 +1,8 @@
 """What the stages hand to each other: image sets, poisons and goals. All frozen; nothing is ever written into."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -38,7 +39,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A labelled set of images on one device. A row is the image's position in its source, and its identity for good."""
+    """A labelled set of images. A row is the image's position in its source, and its identity for good.
+
+    Everything is on one device, but for images that do not fit there: they stay in the host's memory or in a mapped file.
+    """
 
     images: Integer[Tensor, "n c h w"]  # uint8
     labels: Int64[Tensor, " n"]
@@ -46,9 +50,15 @@ class ImageSet:
     classes: tuple[str, ...]
     mean: tuple[float, ...]  # per channel, in [0, 1]; the model normalises with it
     std: tuple[float, ...]
+    again: Callable[[], Tensor] | None = field(default=None, compare=False, repr=False)  # the same images, to be written into
 
     def __len__(self):
         return len(self.rows)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the set is worked on."""
+        return self.labels.device
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -60,9 +70,13 @@ class ImageSet:
         """How many images the class has that has the fewest; 0 where a class has none."""
         return int(self.labels.bincount(minlength=len(self.classes)).min())
 
+    def pixels(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"]) -> Integer[Tensor, "m c h w"]:
+        """The stored images at these positions (or where the mask holds), on the set's device."""
+        return self.images[index.to(self.images.device)].to(self.device)
+
     def take(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"]) -> "ImageSet":
         """The images at these positions (or where the mask holds), in that order."""
-        return replace(self, images=self.images[index], labels=self.labels[index], rows=self.rows[index])
+        return replace(self, images=self.pixels(index), labels=self.labels[index], rows=self.rows[index], again=None)
 
     def of_class(self, label: int) -> "ImageSet":
         return self.take(self.labels == label)
@@ -83,9 +97,15 @@ class ImageSet:
         """A new set in which the poison's rows show the poison's images. Raises KeyError for a row that is not in the set."""
         if not len(poison):
             return self
-        images = self.images.to(torch.promote_types(self.images.dtype, poison.images.dtype), copy=True)
-        images[self.positions(poison.rows.to(images.device))] = poison.images.to(images.device, images.dtype)
-        return replace(self, images=images)
+        dtype = torch.promote_types(self.images.dtype, poison.images.dtype)
+        images = self.again() if self.again and dtype == self.images.dtype else self.images.to(dtype, copy=True)
+        images[self.positions(poison.rows.to(self.device)).to(images.device)] = poison.images.to(images.device, dtype)
+        return replace(self, images=images, again=None)
 
     def to(self, device) -> "ImageSet":
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device), rows=self.rows.to(device))
+        images = self.images.to(device)
+        return replace(self.beside(device), images=images, again=self.again if images is self.images else None)
+
+    def beside(self, device) -> "ImageSet":
+        """The set worked on by a device that has no room for the images, which stay where they are."""
+        return replace(self, labels=self.labels.to(device), rows=self.rows.to(device))

@@ -1,5 +1,6 @@
 """ImageNet, Imagenette, or any tree of class folders with images in them."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,15 @@ class Data:
         files = [(f"{name}/{file}", label) for label, name in enumerate(names) for file in _decoded.listing(folder / name)]
         if not files:
             raise _missing(root, folder)
+        pixels = _decoded.decode(f"{root.name}-{split}", folder, [file for file, _ in files], self.size, self._read)
         return ImageSet(
-            images=_decoded.decode(f"{root.name}-{split}", folder, [file for file, _ in files], self.size, self._read),
+            images=_decoded.mapped(pixels),
             labels=torch.tensor([label for _, label in files]),
             rows=torch.arange(len(files)),
             classes=tuple(names),
             mean=MEAN,
             std=STD,
+            again=functools.partial(_decoded.mapped, pixels),
         )
 
     def _read(self, path):

@@ -49,8 +49,9 @@ class Data:
         chosen = [(file, number[wnid]) for file, wnid in labelled if wnid in number]
         if not chosen:
             raise _where.missing("TinyImageNet-200", root, "248 MB", URL)
+        pixels = _decoded.decode(f"tinyimagenet-{split}", root, [file for file, _ in chosen], 64, _read)
         return ImageSet(
-            images=_decoded.decode(f"tinyimagenet-{split}", root, [file for file, _ in chosen], 64, _read),
+            images=_decoded.mapped(pixels),
             labels=torch.tensor([label for _, label in chosen]),
             rows=torch.arange(len(chosen)),
             classes=_words(root, wnids),

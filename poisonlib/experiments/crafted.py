@@ -1,11 +1,12 @@
 """The attacker's half of a trial: train surrogates, craft, and keep both for whoever needs them next."""
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import torch
 
-from .. import data, training
+from .. import data, registry, training
 from ..attacks import Scene, Surrogate
 from ..augment import pipeline
 from ..data import Goal, ImageSet, Poison
@@ -14,6 +15,8 @@ from ..rng import derive
 from .models import Cache
 from .place import choose
 from .spec import Trial
+
+SHARE = 0.5  # of a GPU's memory, for images
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,10 @@ class Crafted:
 
 @functools.lru_cache(maxsize=4)
 def images(source, split: str, device: torch.device) -> ImageSet:
-    """A split of a data set on a device, read once a process."""
-    return data.load(source, split, device=device)
+    """A split of a data set, read once a process: on the device, or beside it where there is no room for a poisoned copy too."""
+    found = data.load(source, split)
+    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else math.inf
+    return found.to(device) if 2 * found.images.nbytes < SHARE * room else found.beside(device)
 
 
 def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
@@ -53,10 +58,19 @@ def scene(trial: Trial, device: torch.device, cache: Cache) -> Scene:
 
 
 def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) -> Network:
-    """One network of the attacker's: trained on the clean set from a start of its own, or with its public weights."""
+    """One network of the attacker's: trained on the clean set from a start of its own, or with its public weights.
+
+    What the victim does not train wants no gradient.
+    """
+    network = _surrogate(trial, train, wanted, cache)
+    network.body.requires_grad_(not trial.recipe.frozen)
+    return network.eval()
+
+
+def _surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) -> Network:
     seed = derive(trial.seed, "surrogate", wanted.number)
     if wanted.pretrained:
-        return training.initialise(replace(trial.model, pretrained=True), train, seed).eval()
+        return training.initialise(replace(trial.model, pretrained=True), train, seed)
     network, identity = training.initialise(trial.model, train, seed), trial.surrogate(wanted)
     with cache.alone(identity):
         if not cache.restore(network, identity):
@@ -64,7 +78,7 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
             how = dict(augment=known.augment, step=known.step, numerics=trial.numerics)
             training.fit(network, train, trial.recipe, seed=seed, **how)
             cache.keep(network, identity)
-    return network.to(memory_format=trial.numerics.layout).eval()  # trained or restored: the same bits in what follows
+    return network.to(memory_format=trial.numerics.layout)  # trained or restored: the same bits in what follows
 
 
 def obtain(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
@@ -85,6 +99,10 @@ def _made(trial: Trial, seen: Scene) -> Crafted:
     answers = training.logits(seen.surrogates[0], goal.images, trial.numerics).argmax(1)
     right = [int((answers == goal.labels).sum()), len(goal.labels)]
     objective = round(trial.attack.objective(seen, poison, goal, trial.seed), 6)
+    if not math.isfinite(objective):
+        raise FloatingPointError(
+            f"the objective of {registry.label(trial.attack)} is {objective}: a gradient is zero or not finite"
+        )
     return Crafted(poison, goal, {"targets right": right, "objective": objective})
 
 

@@ -14,12 +14,12 @@ BATCH = 500
 
 
 def logits(network: Network, images: Integer[Tensor, "n c h w"], numerics: Numerics = Numerics()) -> Float[Tensor, "n k"]:
-    """Class scores of stored images, in float32."""
+    """Class scores of stored images, in float32, on the network's device."""
     return _mapped(network, network.forward, images, numerics)
 
 
 def features(network: Network, images: Integer[Tensor, "n c h w"], numerics: Numerics = Numerics()) -> Float[Tensor, "n d"]:
-    """Penultimate features of stored images, in float32."""
+    """Penultimate features of stored images, in float32, on the network's device."""
     return _mapped(network, network.features, images, numerics)
 
 
@@ -33,8 +33,8 @@ def count_correct(network: Network, test: ImageSet, numerics: Numerics = Numeric
 @torch.no_grad()
 def _mapped(network, function, images, numerics) -> Tensor:
     network.eval()
-    parts = []
+    parts, device = [], network.head.weight.device
     for batch in images.split(BATCH):
-        with numerics.autocast(batch.device):
-            parts.append(function(to_float(batch).contiguous(memory_format=numerics.layout)).float())
+        with numerics.autocast(device):
+            parts.append(function(to_float(batch.to(device)).contiguous(memory_format=numerics.layout)).float())
     return torch.cat(parts)

@@ -24,9 +24,9 @@ Step = Callable[[Pipeline, Tensor, list[Draw]], Tensor]
 
 def initialise(model, train: ImageSet, seed: int) -> Network:
     """A fresh network of an architecture for a set's classes and image shape, on the set's device, the same for the same seed."""
-    with seeded(seed, "initial weights"):
+    with seeded(seed, "initial weights", device=train.device):
         network = model.build(len(train.classes), train.shape, train.mean, train.std)
-    return network.to(train.images.device)
+    return network.to(train.device)
 
 
 def fit(network: Network, train: ImageSet, recipe: Recipe, **choices) -> Tensor:
@@ -47,7 +47,8 @@ def epochs(
     """Train ``network`` in place and yield the mean loss after each epoch (a scalar on the device), so that a caller may look on.
 
     ``augment`` and ``step`` (of ``poisonlib.steps``) are the defence; the recipe's own augmentation comes before it. Order,
-    augmentation and noise have streams of their own under ``seed``. Raises ValueError where the step cannot work on the network.
+    augmentation, noise and dropout have streams of their own under ``seed``. Raises ValueError where the step cannot work on the
+    network, and FloatingPointError after an epoch whose loss is not finite.
     """
     trained = network.head if recipe.frozen else network
     if hasattr(step, "refuse"):
@@ -56,7 +57,9 @@ def epochs(
     pipeline = read_pipeline(recipe.augment) + augment
     optimiser = recipe.optimise(trained.parameters())
     order, choice = stream(seed, "order"), stream(seed, "augmentation")
-    noise = stream(seed, "noise", device=train.images.device)
+    noise = stream(seed, "noise", device=train.device)
+    if numerics.graph and train.images.device != train.device:
+        raise ValueError(f"graph=True, but the images are too many for {train.device} and stay on {train.images.device}")
     descend = _descent(network, train, optimiser, step, numerics, noise)
     descend = Replay(descend, network, optimiser, noise) if numerics.graph else descend
     with _still(network.body) if recipe.frozen else contextlib.nullcontext():
@@ -66,8 +69,15 @@ def epochs(
             network.train()
             network.body.train(not recipe.frozen)
             active = pipeline.at(epoch)
-            losses = [descend(active, at, draws) for at, draws in _batches(train, recipe.batch, active, order, choice)]
-            yield torch.stack(losses).mean()
+            with seeded(seed, "dropout", epoch, device=train.device):
+                losses = [descend(active, at, draws) for at, draws in _batches(train, recipe.batch, active, order, choice)]
+            yield _finite(torch.stack(losses).mean(), epoch, recipe)
+
+
+def _finite(loss: Tensor, epoch: int, recipe: Recipe) -> Tensor:
+    if not loss.isfinite():
+        raise FloatingPointError(f"training diverged: the mean loss of epoch {epoch} (from 0) is {loss:g} at rate={recipe.rate}")
+    return loss
 
 
 @contextlib.contextmanager
@@ -85,7 +95,7 @@ def _still(body: torch.nn.Module) -> Iterator[None]:
 
 def _descent(network, train, optimiser, step, numerics, noise) -> Step:
     """A closure: what is active, positions of a batch, its draws -> the loss, after one step of the optimiser."""
-    labels = F.one_hot(train.labels, len(train.classes)).float()
+    one_hot = torch.eye(len(train.classes), device=train.device)
 
     def losses(x, y, reduction="mean"):
         with numerics.autocast(x.device):
@@ -101,7 +111,7 @@ def _descent(network, train, optimiser, step, numerics, noise) -> Step:
         return values
 
     def descend(active: Pipeline, at: Tensor, draws: list[Draw]) -> Tensor:
-        x, y = active.apply(to_float(train.images[at]), labels[at], draws, noise, judge)
+        x, y = active.apply(to_float(train.pixels(at)), one_hot[train.labels[at]], draws, noise, judge)
         optimiser.zero_grad()
         if step:
             loss = step.backward(network, losses, x, y, noise)
@@ -122,7 +132,7 @@ def batch_sizes(images: int, batch: int) -> list[int]:
 
 def _batches(train: ImageSet, size: int, pipeline: Pipeline, order, choice) -> Iterator[tuple[Tensor, list[Draw]]]:
     """One epoch: positions and draws of every batch, drawn on the CPU and moved to the device at once."""
-    sizes, device = batch_sizes(len(train), size), train.images.device
+    sizes, device = batch_sizes(len(train), size), train.device
     positions = torch.randperm(len(train), generator=order)[: sum(sizes)]
     draws = pipeline.drawn(sizes, train.shape, choice, device)
     return zip(positions.to(device).split(sizes), draws, strict=True)

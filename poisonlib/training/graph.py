@@ -9,19 +9,24 @@ WARM_UP = 3  # eager steps on a side stream before capture, as CUDA's libraries 
 
 
 class Replay:
-    """A step ``(pipeline, positions, draws) -> loss`` captured at its first call for each pipeline, batch size and learning rate.
+    """A step ``(pipeline, positions, draws) -> loss`` captured at its first call for each pipeline and batch size.
 
-    Warm-up steps move weights, momentum, statistics and the noise stream, so all four are put back before the capture.
+    It is captured anew for each learning rate. Warm-up steps move weights, momentum, statistics and the noise stream, so all four
+    are put back before the capture.
     """
 
     def __init__(self, step, network: torch.nn.Module, optimiser: torch.optim.Optimizer, noise: torch.Generator):
         if noise.device.type != "cuda":
             raise ValueError(f"graph=True on device {noise.device}: CUDA graphs need a CUDA device")
+        if isinstance(optimiser, torch.optim.Adam):
+            raise ValueError("graph=True, optimiser='adam': its steps are counted on the host; choose graph=False")
         self.step, self.network, self.optimiser, self.noise = step, network, optimiser, noise
-        self.captured = {}
+        self.captured, self.rate = {}, None
 
     def __call__(self, pipeline, at: Tensor, draws: list[dict[str, Tensor]]) -> Tensor:
-        key = pipeline, len(at), self.optimiser.param_groups[0]["lr"]
+        if (rate := self.optimiser.param_groups[0]["lr"]) != self.rate:
+            self.captured, self.rate = {}, rate  # a graph holds the memory of a whole step, and rates do not come back
+        key = pipeline, len(at)
         if key not in self.captured:
             self.captured[key] = self._capture(pipeline, at, draws)
         graph, static_at, static_draws, loss = self.captured[key]

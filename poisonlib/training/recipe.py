@@ -33,6 +33,10 @@ class Recipe:
             raise ValueError(f"optimiser={self.optimiser!r}: choose one of {', '.join(OPTIMISERS)}")
         if self.epochs < 1 or self.batch < 2 or self.rate <= 0:
             raise ValueError(f"epochs={self.epochs}, batch={self.batch}, rate={self.rate}: at least 1, at least 2, above 0")
+        if self.optimiser == "sgd" and self.nesterov and not self.momentum > 0:
+            raise ValueError(f"momentum={self.momentum}, nesterov=True: above 0, or nesterov=False")
+        if not (0 <= self.momentum < 1 and self.weight_decay >= 0):
+            raise ValueError(f"momentum={self.momentum}, weight_decay={self.weight_decay}: from 0 and below 1, at least 0")
         if list(self.drops) != sorted(self.drops):
             raise ValueError(f"drops={self.drops}: list the epochs in ascending order")
 
