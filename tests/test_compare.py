@@ -103,6 +103,28 @@ def test_few_trials_are_undecided_and_underpowered_never_reproduced(records):
     assert "compatible" not in said
 
 
+def test_findings_are_shown_whole_with_what_the_papers_own_cells_say():
+    table = experiments.grid("targeted", "quick", attack="gradient_matching", defence=["none", "mixup", "maxup"], trials=4)
+    comparison = papers.compare([record(t, t.seed % 2, 0.9) for t in table], "strong_augmentation", "table2")
+    shown = comparison.findings_frame()
+    assert list(shown) == ["place", "the paper says", "its own cells", "checked", "ours", "because", "note"]
+    assert len(shown) == len(comparison.findings)
+    for row, (finding, said) in zip(shown.to_dict("records"), comparison.findings, strict=True):
+        assert (row["the paper says"], row["note"], row["ours"]) == (finding.quote, finding.note, said.word)
+        assert row["its own cells"] == ("bear it out" if finding.holds else "contradict it")
+    assert "contradict it" in set(shown["its own cells"]) and any(shown["note"])
+    page = HTMLText(shown._repr_html_())
+    for text in {text for row in shown.to_dict("records") for text in row.values() if text}:
+        assert text in repr(shown) and text in page.words, "nothing is cut"
+    assert shown._repr_html_() == comparison.findings_frame()._repr_html_(), "committed outputs do not change"
+
+
+def test_the_setting_is_that_of_the_records_behind_the_cells(records):
+    other = experiments.grid("targeted", "quick", attack="gradient_matching", trials=2)
+    comparison = papers.compare([*records, *(record(t, 1, 0.9) for t in other)], "strong_augmentation", "table1")
+    assert comparison.caption == "digits(size=12, channels=3) · local3 · n = 12 · cpu"
+
+
 def test_another_setting_is_said_so(records):
     frame = papers.compare(records, "strong_augmentation", "table1").frame()
     assert frame["verdict"].str.contains("other setting").all()
@@ -112,6 +134,18 @@ def test_another_setting_is_said_so(records):
     narrow = experiments.grid("backdoor", "laptop", attack="patch(share=1.0)", defence="none", trials=3)
     part = papers.compare([record(t, 0.98, 0.85) for t in narrow], "strong_augmentation", "table1").frame()
     assert part["verdict"].str.contains("other setting").all()
+
+
+class HTMLText(HTMLParser):
+    """The words of a page, as one sees them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.words = []
+        self.feed(text)
+
+    def handle_data(self, data):
+        self.words.append(data)
 
 
 class Page(HTMLParser):

@@ -54,3 +54,4 @@ def test_brackets_keep_the_order_of_their_labels():
     figure = plots.brackets({"a": privacy.Bracket(0.1, 0.2, 0.3), "b": privacy.Bracket(0.2, 0.4, 0.4)})
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
     assert legend(figure) == ["theorem", "enumerated", "attack, at least"]
+    assert figure.axes[0].get_ylim() == (1.5, -0.5), "half a row between the frame and the first and last bar"

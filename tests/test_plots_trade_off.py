@@ -88,16 +88,42 @@ class TestTradeOff:
         assert figure.axes[0].get_ylabel() == "poison success, %" and figure.axes[1].get_ylabel() == ""
         assert {axis.get_ylim() for axis in figure.axes} == {(-4, 104)}, "0 % and 100 % lie inside"
         assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
-        assert words(figure.legends[0]) == ["none", "mixup", "cutmix", "cutout"]
+        assert words(figure.legends[0]) == ["none", "mixup", "cutmix", "cutout", "hollow: the paper"]
         (legend,) = figure.legends
         colours = {label: to_rgba(handle.get_color()) for label, handle in zip(words(legend), legend.get_lines(), strict=True)}
+        assert legend.get_lines()[-1].get_markerfacecolor() == "none"
         assert [colours[label][:3] for label in POINTS] == [mark[3][:3] for mark in marks(figure.axes[0])]
 
     def test_strengths_of_one_defence_are_joined_in_the_order_given(self):
-        (axis,) = plots.trade_off({"here": POINTS}, joined=[["cutmix", "gone", "none"]]).axes
+        (axis,) = plots.trade_off({"here": POINTS}, joined=[["cutmix", "none"]]).axes
         (chain,) = [ends for ends, colour in bars(axis) if colour == to_rgba("0.5")]
         expected = [[100 * POINTS[label].accuracy.value, 100 * POINTS[label].success.value] for label in ("cutmix", "none")]
         np.testing.assert_allclose(chain, expected)
+
+    def test_strengths_of_one_defence_are_of_one_look_and_grow(self):
+        points = POINTS | {"cutout": point(3, 0.6)}
+        (axis,) = plots.trade_off({"here": points}, joined=[["none", "cutmix", "cutout"]]).axes
+        looks = {line.get_label(): line for line in axis.lines if line.get_label() in points}
+        chain = [looks[label] for label in ("none", "cutmix", "cutout")]
+        assert len({(line.get_marker(), to_rgba(line.get_color())) for line in chain}) == 1
+        assert to_rgba(looks["mixup"].get_color()) != to_rgba(chain[0].get_color())
+        assert looks["mixup"].get_marker() != chain[0].get_marker()
+        sizes, heights = [line.get_markersize() for line in chain], [line.get_zorder() for line in chain]
+        assert sizes == sorted(set(sizes)) and sizes[0] == looks["mixup"].get_markersize()
+        assert heights == sorted(set(heights), reverse=True), "a small mark lies above a large one at the same place"
+        assert {line.get_markeredgecolor() for line in chain} == {"white"}
+
+    def test_a_name_that_is_joined_and_unknown_is_an_error(self):
+        with pytest.raises(ValueError, match=r"joined: no point is 'gone'; choose from: none, mixup, cutmix"):
+            plots.trade_off({"here": POINTS}, joined=[["cutmix", "gone"]])
+
+    def test_what_is_joined_may_lack_in_one_panel(self):
+        first, second = plots.trade_off({"a": POINTS, "b": {"none": POINTS["none"]}}, joined=[["none", "cutmix"]]).axes
+        assert len(marks(first)) == 3 and len(marks(second)) == 1
+
+    def test_the_legend_names_the_paper_only_where_it_is_drawn(self):
+        bare = plots.trade_off({"here": {"none": point(18, 0.93)}})
+        assert words(bare.legends[0]) == ["none"]
 
     def test_one_point_is_a_figure_and_an_empty_panel_beside_it_is_empty(self):
         full, empty = plots.trade_off({"one": {"none": POINTS["none"]}, "not run": {}}).axes
@@ -141,7 +167,7 @@ class TestDoses:
             np.testing.assert_allclose(ends[:, 1], [[100 * line[dose].low, 100 * line[dose].high] for dose in sorted(line)])
             assert to_rgba(bundle.get_color()[0]) == to_rgba(mark.get_color())
         places = Counter(round(x, 6) for line in drawn(axis).values() for x in line.get_xdata())
-        assert set(places.values()) == {1} and max(abs(x - round(x)) for x in places) < 0.5
+        assert set(places.values()) == {1} and max(abs(x - round(x)) for x in places) < 0.05, "not to be taken for other doses"
 
     def test_lines_are_told_apart_by_mark_and_colour(self):
         lines = {f"line {i}": LINES["k = 1"] for i in range(10)}

@@ -201,6 +201,27 @@ class TestAugmentationExplorer:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
+            ({"augmentation": "mixup + laplace", "k": 4}, "augmented: 4-way mixup + laplace(scale=0.06)"),
+            ({"augmentation": "mixup(k=2)", "alpha": 0.5}, "augmented: 2-way mixup(alpha=0.5)"),
+            ({"augmentation": "cutmix", "probability": 0.25}, "augmented: cutmix(probability=0.25)"),
+            ({"augmentation": "none"}, "augmented: no augmentation"),
+        ],
+    )
+    def test_the_caption_names_what_was_applied_with_its_numbers(self, change, words):
+        stage = augmentations.render(replace(SMALL, **change)).axes[0]
+        assert words in [text.get_text().replace("\n", " ") for text in stage.texts]
+
+    def test_a_long_caption_stays_on_the_picture_and_off_the_others(self):
+        every = "cutmix + cutout(share=0.3) + mixup + laplace + gaussian"
+        figure = augmentations.render(replace(SMALL, augmentation=every, alpha=0.5, probability=0.25))
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+        assert all(figure.bbox.x0 <= box.x0 and box.y1 <= figure.bbox.y1 for box in boxes)
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
             ({"augmentation": "mixup(k=20)"}, "a mix of k=20 distinct images cannot be drawn from a batch of n=8"),
             ({"augmentation": "mixdown"}, "has no 'mixdown'; choose one of: "),
             ({"augmentation": "mixup("}, "write a name, or name(number=value, ...), joined by +"),

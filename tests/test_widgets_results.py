@@ -15,7 +15,7 @@ from poisonlib import experiments, papers, paths
 from poisonlib.experiments import Ledger
 from poisonlib.experiments.spec import canonical, digest
 from poisonlib.papers.power import trials_to_tell
-from poisonlib.widgets import _records, results
+from poisonlib.widgets import _records, _responses, results
 from poisonlib.widgets._cells import chance, measured, names, point
 from poisonlib.widgets._claims import beside
 from poisonlib.widgets._dose import DOSES, fit, series
@@ -194,6 +194,10 @@ class TestPanel:
         assert "Not saved: nothing is chosen" in panel.line.value
 
 
+def legend(axis) -> list[str]:
+    return [text.get_text().replace("\n", " ") for text in axis.get_legend().get_texts()]
+
+
 class TestPictures:
     def test_the_trade_off_is_that_of_the_tables(self):
         """The same marks, intervals and colours as the notebooks' figure of the same points."""
@@ -210,7 +214,34 @@ class TestPictures:
         ]
         pyplot.close(figure)
         assert len(looks[0]) == 15 and looks[0] == looks[1]
-        assert [text.get_text().replace("\n", " ") for text in mine.get_legend().get_texts()] == names(cells)
+        data = {cell.setting.data for cell in cells}
+        assert len(data) == 1 and legend(mine) == names(cells)
+
+    def test_a_legend_names_the_data_and_the_network_where_they_differ(self):
+        state = replace(QUICK, view="trade-off", rows=8)
+        cells = results.prepare(state).most(8)
+        assert len({cell.setting.data for cell in cells}) == len({cell.setting.model for cell in cells}) == 2
+        (axis,) = results.render(state).axes
+        for words, name, cell in zip(legend(axis), names(cells), cells, strict=True):
+            assert words == f"{name} · {cell.setting.data} · {cell.setting.model}"
+
+    def test_a_name_that_has_the_data_in_it_does_not_get_it_twice(self):
+        ours, theirs = (
+            next(
+                cell
+                for cell in _records.load(run)[1]
+                if (cell.setting.attack, cell.setting.defence) == ("patch(share=1.0)", "none")
+            )
+            for run in ("quick", "laptop")
+        )
+        words = legend(_responses.trade_off([ours, theirs]).axes[0])
+        assert words == [f"{cell.setting.data} · {cell.setting.model}" for cell in (ours, theirs)]
+
+    def test_a_legend_of_many_cells_lies_on_the_picture(self):
+        figure = results.render(replace(QUICK, view="trade-off", rows=24))
+        figure.canvas.draw()
+        box, page = figure.axes[0].get_legend().get_window_extent(), figure.bbox
+        assert page.y0 <= box.y0 and box.y1 <= page.y1 and box.x1 <= page.x1
 
     def test_every_row_of_a_forest_has_its_name_beside_its_interval(self):
         cells = results.prepare(QUICK).most(6)

@@ -4,12 +4,13 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import attacks, paths, registry
 from ..experiments import Defence, Trial, defence, profile, scenarios
 from .claims import Claim, Finding, Table, load
+from .setting import caption, setting
 from .statistics import Estimate, Verdict, estimate, finding, from_paper, mean_rate, paired_difference, verdict
 
 DIRECT = ("attack", "data", "model")  # what a claim names by the choice's name
@@ -34,6 +35,12 @@ class Comparison:
     table: Table
     cells: tuple[Cell, ...]
     findings: tuple[tuple[Finding, Verdict], ...]
+    records: tuple[dict, ...] = field(default=(), repr=False)  # behind the cells, once for each
+
+    @property
+    def caption(self) -> str:
+        """Data, network, trials a cell and kind of device, in a line for a figure's lower edge."""
+        return caption(self.records)
 
     def cell(self, row: str, column: str) -> Cell:
         """One cell by its printed names. Raises LookupError."""
@@ -49,15 +56,10 @@ class Comparison:
         return pd.DataFrame([_reader_row(cell) for cell in self.cells if cell.ours])
 
     def findings_frame(self):
-        """A pandas table: each finding of the paper in its words, and what our trials say of it."""
-        import pandas as pd
+        """A pandas table, shown uncut: each finding in the paper's words, what its own cells and our trials say of it, and why."""
+        from .findings import frame
 
-        return pd.DataFrame(
-            [
-                {"place": f.place, "the paper says": f.quote, "checked": _checked(f), "ours": v.word, "because": v.text}
-                for f, v in self.findings
-            ]
-        )
+        return frame(self.findings)
 
     def save(self, name: str, records: Sequence[dict]) -> Path:
         """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path."""
@@ -80,15 +82,20 @@ def compare(records: Sequence[dict], paper: str, table: str, margin: float = 0.1
     """
     claimed = load(paper).table(table)
     trials = [(Trial.read(record["spec"]), record) for record in records]
-    cells = tuple(_cell(claim, trials, margin) for claim in claimed.claims)
+    mine = [_of(claim, trials) for claim in claimed.claims]
+    cells = tuple(_cell(claim, own, trials, margin) for claim, own in zip(claimed.claims, mine, strict=True))
     by_name = {(table, cell.claim.row, cell.claim.column): cell for cell in cells}
     checks = (each for each in load(paper).findings if each.less in by_name and each.more in by_name)
     verdicts = ((each, _finding(each, by_name[each.less], by_name[each.more])) for each in checks)
-    return Comparison(claimed, cells, tuple((each, said) for each, said in verdicts if said))
+    used = tuple(record for own in mine for _, record in own)
+    return Comparison(claimed, cells, tuple((each, said) for each, said in verdicts if said), used)
 
 
-def _cell(claim: Claim, trials, margin: float) -> Cell:
-    mine = [(trial, record) for trial, record in trials if claim.means.get("defence") and _belongs(trial, claim)]
+def _of(claim: Claim, trials) -> list[tuple[Trial, dict]]:
+    return [(trial, record) for trial, record in trials if claim.means.get("defence") and _belongs(trial, claim)]
+
+
+def _cell(claim: Claim, mine, trials, margin: float) -> Cell:
     outcomes = {trial.seed: _outcome(record, claim.measure) for trial, record in mine}
     if len(outcomes) < len({trial.key for trial, _ in mine}):
         raise ValueError(f"{claim.table}, {claim.row}: records of several settings with the same seeds; give those of one")
@@ -181,11 +188,6 @@ def _finding(each: Finding, less: Cell, more: Cell) -> Verdict | None:
     return finding(each.kind, first.ours, second.ours, gap=gap)
 
 
-def _checked(each: Finding) -> str:
-    names = [" / ".join(cell[1:]) for cell in (each.less, each.more)]
-    return {"lower": "{0} < {1}", "higher": "{1} > {0}", "similar": "{0} ≈ {1}"}[each.kind].format(*names)
-
-
 def _percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
@@ -222,22 +224,3 @@ def save(comparison: Comparison, name: str, records: Sequence[dict]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
-
-
-def setting(records: Sequence[dict]) -> dict[str, str]:
-    """What every figure of these records must be labelled with: data, network, schedule, trials, devices, versions, cost."""
-
-    def distinct(of) -> str:
-        return "; ".join(dict.fromkeys(of(Trial.read(record["spec"]), record) for record in records))
-
-    return {
-        "data": distinct(lambda trial, _: registry.label(trial.data)),
-        "network": distinct(lambda trial, _: registry.label(trial.model)),
-        "epochs": distinct(lambda trial, _: str(trial.recipe.epochs)),
-        "precision": distinct(lambda trial, _: trial.numerics.precision),
-        "trials": str(len({record["key"] for record in records})),
-        "device": distinct(lambda _, record: record["place"]["device"]),
-        "torch": distinct(lambda _, record: record["place"]["torch"]),
-        "commit": distinct(lambda _, record: str(record["place"]["commit"])),
-        "work": f"{sum(record['cost']['seconds'] for record in records) / 60:.1f} minutes, one worker",
-    }

@@ -3,6 +3,7 @@
 from .certified import Panel as Panel
 from .certified import certified as certified
 from .images import panels as panels
+from .images import shares as shares
 from .privacy import brackets as brackets
 from .privacy import dropped_assumptions as dropped_assumptions
 from .privacy import readings as readings

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .style import canvas
@@ -33,3 +33,10 @@ def panels(
         if heads:
             line[0].text(-0.12, 0.5, heads[i], transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=9)
     return figure
+
+
+def shares(label: Float[Tensor, " classes"], classes: Sequence[str], in_line: int = 2) -> str:
+    """A mixed label as a caption, the largest share first: ``"67% 3, 33% 2"``, so many in a line."""
+    order = [i for i in label.argsort(descending=True, stable=True).tolist() if round(100 * label[i].item())]
+    words = [f"{label[i]:.0%} {classes[i]}" for i in order]
+    return "\n".join(", ".join(words[i : i + in_line]) for i in range(0, len(words), in_line))

@@ -105,7 +105,7 @@ def brackets(found: Mapping):
         axis.plot(each.exact, y, EXACT, color=exact, ms=5, label="enumerated" if y == 0 else None)
         axis.plot(each.lower, y, INFINITE, color=attack, ms=6, label="attack, at least" if y == 0 else None)
     axis.set(xlabel="epsilon, nats", yticks=range(len(found)), yticklabels=list(found), xlim=(0, None))
+    axis.set_ylim(len(found) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
-    axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from .. import paths
 
+ROOM = 0.18  # inches that a line at the lower edge takes
+
 
 def style():
     """seaborn, set up as every figure here uses it."""
@@ -21,6 +23,21 @@ def canvas(*args, **kwargs):
     figure, axes = pyplot.subplots(*args, layout="constrained", **kwargs)
     figure.patch.set_facecolor("white")
     return figure, axes
+
+
+def small_print(figure, words: str) -> None:
+    """A line at the lower right edge of a `canvas`, which grows by it; nothing for no words. Legends belong elsewhere then."""
+    if words:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + ROOM)
+        figure.supxlabel(words, x=0.99, ha="right", fontsize=7.5, color="0.3")
+
+
+def sample(**look):
+    """A line on no axes, for a legend that explains how something is drawn."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **look)
 
 
 def save(figure, name: str, alt: str) -> Path:

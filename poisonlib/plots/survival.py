@@ -32,12 +32,13 @@ def survival(attack: Attack, shape: tuple[int, int, int], augment, draws: int, s
 
 
 def survival_figure(left: dict[str, Tensor], title: str):
-    """Histogram of the trigger's surviving share, and the label's share against it."""
+    """Histogram of the trigger's surviving share, and that share over the label's, a dot a draw."""
     figure, axes = canvas(1, 2, figsize=(6.4, 2.7))
     blue, orange = style().color_palette("colorblind")[:2]
     axes[0].hist(left["trigger"].numpy(), bins=17, range=(0, 1), color=blue)
     axes[0].set(xlabel="share of the trigger that is left", ylabel=f"of {len(left['trigger'])} draws", title=title)
-    axes[1].scatter(left["label"].numpy(), left["trigger"].numpy(), s=4, alpha=0.3, color=orange, linewidths=0)
+    axes[1].scatter(left["label"].numpy(), left["trigger"].numpy(), s=6, alpha=0.6, color=orange, linewidths=0)
     axes[1].plot([0, 1], [0, 1], color="0.5", lw=1, ls="--")
     axes[1].set(xlabel="share of the label that is left", ylabel="share of the trigger", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes[1].set_title("dashed: trigger and label fade alike")
     return figure

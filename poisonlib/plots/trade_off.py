@@ -1,24 +1,38 @@
 """What a defence gains against what it costs, and how both move with its strength."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from .style import canvas, style
+from ..papers.setting import caption
+from .style import canvas, sample, small_print, style
 
 MARKS = "osDv^<>PX*hpd"
+SIZE, GROWTH = 6.0, 2.0  # points: a mark, and what each further strength adds to it
+BESIDE = 0.03  # of a step between doses, from line to line
 
 
-def trade_off(panels: Mapping[str, Mapping[str, Any]], joined: Sequence[Sequence[str]] = ()):
+class Look(NamedTuple):
+    """How a mark is drawn."""
+
+    mark: str
+    colour: tuple
+    size: float = SIZE  # points
+    joined: bool = False  # with others of its colour, from which a white rim sets it apart
+
+
+def trade_off(panels: Mapping[str, Mapping[str, Any]], joined: Sequence[Sequence[str]] = (), records: Sequence[dict] = ()):
     """Poison success over clean accuracy, a panel a title, a point a defence (objects with ``success``, ``accuracy``, ``paper``).
 
-    Bars are 95 % intervals; the paper's value is the hollow mark of the same colour. Points listed together in ``joined`` are one
-    defence at several strengths. The lower right corner is where a defender wants to be. Raises ValueError without any point.
+    Bars are 95 % intervals; the paper's value is the hollow mark of the same look. Points listed together in ``joined`` are one
+    defence, weakest first: one colour, and marks that grow with the strength. ``records`` are those behind the points, for the line
+    at the lower edge. The lower right corner is where a defender wants to be. Raises ValueError without any point, and for a name
+    in ``joined`` that no panel has.
     """
     if not any(panels.values()):
         raise ValueError(f"panels={dict(panels)}: give at least one point to draw")
-    figure, axes = canvas(1, len(panels), figsize=(3.1 * len(panels) + 1.6, 3.2), sharex=True, sharey=True, squeeze=False)
     labels = list(dict.fromkeys(label for points in panels.values() for label in points))
-    marks = dict(zip(labels, looks(len(labels)), strict=True))
+    marks = _looks(labels, joined)
+    figure, axes = canvas(1, len(panels), figsize=(3.5 * len(panels) + 1.6, 3.2), sharex=True, sharey=True, squeeze=False)
     for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
         trade_off_points(axis, points, marks)
         for chain in joined:
@@ -27,52 +41,72 @@ def trade_off(panels: Mapping[str, Mapping[str, Any]], joined: Sequence[Sequence
         axis.set(title=title)
         axis.label_outer()
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if any(point.paper for points in panels.values() for point in points.values()):
+        handles["hollow: the paper"] = sample(marker=MARKS[0], ls="", mfc="none", mec="0.4", ms=SIZE)
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
+    small_print(figure, caption(records))
     return figure
 
 
-def looks(many: int) -> list[tuple[str, tuple]]:
+def _looks(labels: Sequence[str], joined: Sequence[Sequence[str]]) -> dict[str, Look]:
+    """A look a label; those that are joined differ in nothing but size. What is in two chains looks like the first."""
+    unknown = [label for chain in joined for label in chain if label not in labels]
+    if unknown:
+        raise ValueError(f"joined: no point is {', '.join(map(repr, unknown))}; choose from: {', '.join(labels)}")
+    chain_of = {label: (label,) for label in labels} | {label: tuple(chain) for chain in reversed(joined) for label in chain}
+    chains = list(dict.fromkeys(chain_of[label] for label in labels))
+    look_of = dict(zip(chains, looks(len(chains)), strict=True))
+    return {
+        label: look_of[chain]._replace(size=SIZE + GROWTH * chain.index(label), joined=len(chain) > 1)
+        for label, chain in chain_of.items()
+    }
+
+
+def looks(many: int) -> list[Look]:
     """A mark and a colour each; the marks alone tell thirteen apart."""
     colours = style().color_palette("colorblind", many)
-    return [(MARKS[i % len(MARKS)], colours[i]) for i in range(many)]
+    return [Look(MARKS[i % len(MARKS)], colours[i]) for i in range(many)]
 
 
-def trade_off_points(axis, points: Mapping[str, Any], looks: Mapping[str, tuple[str, tuple]]) -> None:
+def trade_off_points(axis, points: Mapping[str, Any], looks: Mapping[str, Look]) -> None:
     """One panel of `trade_off` on axes of the caller's, labelled: a mark a point, with both intervals, and the paper's value."""
     for label, point in points.items():
-        _draw(axis, label, point, *looks[label])
+        _draw(axis, label, point, looks[label])
     axis.set(xlabel="clean accuracy, %", ylabel="poison success, %", ylim=(-4, 104))
 
 
-def _draw(axis, label: str, point, mark: str, colour) -> None:
-    hit, right = point.success, point.accuracy
+def _draw(axis, label: str, point, look: Look) -> None:
+    """Small marks lie above large ones, so that none of those that are joined hides another at the same place."""
+    hit, right, colour = point.success, point.accuracy, look.colour
     axis.plot([100 * right.value] * 2, [100 * hit.low, 100 * hit.high], color=colour, lw=1, alpha=0.7)
     axis.plot([100 * right.low, 100 * right.high], [100 * hit.value] * 2, color=colour, lw=1, alpha=0.7)
-    axis.plot(100 * right.value, 100 * hit.value, mark, color=colour, ms=6, label=label, zorder=3)
+    above = 3 + SIZE / look.size
+    at = 100 * right.value, 100 * hit.value
+    axis.plot(*at, look.mark, color=colour, mec="white" if look.joined else colour, ms=look.size, label=label, zorder=above)
     if point.paper:
         success, accuracy = point.paper
-        axis.plot(100 * accuracy, 100 * success, mark, mfc="none", mec=colour, ms=6, alpha=0.8)
+        axis.plot(100 * accuracy, 100 * success, look.mark, mfc="none", mec=colour, ms=look.size, alpha=0.8)
 
 
-def doses(lines: Mapping[str, Mapping[float, Any]], xlabel: str, chance: Any = None):
+def doses(lines: Mapping[str, Mapping[float, Any]], xlabel: str, chance: Any = None, records: Sequence[dict] = ()):
     """Poison success over the strength of something, a line a label: ``{"mixup": {0.0: estimate, 16.0: estimate}}``.
 
-    The bars are 95 % intervals, set side by side so that they can be told apart; ``chance`` is the clean control's rate. Raises
-    ValueError without any dose.
+    The bars are 95 % intervals, set side by side so that they can be told apart; ``chance`` is the clean control's rate;
+    ``records`` are those behind the lines, for the line at the lower edge. Raises ValueError without any dose.
     """
     doses_ = sorted({x for line in lines.values() for x in line})
     if not doses_:
         raise ValueError(f"lines={dict(lines)}: give at least one dose to draw")
     figure, axis = canvas(figsize=(5.2, 3.1))
-    colours = style().color_palette("colorblind", len(lines))
-    for i, (label, line) in enumerate(lines.items()):
-        places = [doses_.index(x) + 0.09 * (i - (len(lines) - 1) / 2) for x in sorted(line)]
+    for i, ((label, line), look) in enumerate(zip(lines.items(), looks(len(lines)), strict=True)):
+        places = [doses_.index(x) + BESIDE * (i - (len(lines) - 1) / 2) for x in sorted(line)]
         rates = [line[x] for x in sorted(line)]
-        axis.plot(places, [100 * e.value for e in rates], MARKS[i % len(MARKS)] + "-", color=colours[i], label=label, ms=5, lw=1.2)
-        axis.vlines(places, [100 * e.low for e in rates], [100 * e.high for e in rates], color=colours[i], lw=1)
+        axis.plot(places, [100 * e.value for e in rates], look.mark + "-", color=look.colour, label=label, ms=5, lw=1.2)
+        axis.vlines(places, [100 * e.low for e in rates], [100 * e.high for e in rates], color=look.colour, lw=1)
     if chance is not None:
         axis.axhline(100 * chance.value, color="0.4", ls=":", lw=1, label="clean control")
     axis.set(xlabel=xlabel, ylabel="poison success, %", ylim=(-4, 104), xticks=range(len(doses_)))
     axis.set_xticklabels([f"{x:g}" for x in doses_])
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    small_print(figure, caption(records))
     return figure

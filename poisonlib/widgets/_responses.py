@@ -9,7 +9,7 @@ from seaborn import color_palette
 
 from ..papers.statistics import Estimate
 from ..plots.trade_off import looks, trade_off_points
-from ._cells import names, point, shared, short
+from ._cells import differs, names, point, shared, short
 from ._dose import Curve, Dose, Series
 from ._drawing import SIZE, Drawing
 from ._planner import Cost, needed
@@ -21,7 +21,7 @@ LEGEND = 42  # letters in a line
 
 def trade_off(cells: Sequence[Cell]) -> Drawing:
     """Poison success over clean accuracy, a mark a cell with both 95 % intervals; a defender wants the lower right corner."""
-    labels = [fill(name, LEGEND) for name in names(cells)]
+    labels = [fill(name, LEGEND) for name in _placed(cells)]
     figure, axis = _ground(shared(cells), labels)
     marks = dict(zip(labels, looks(len(labels)), strict=True))
     trade_off_points(axis, dict(zip(labels, map(point, cells), strict=True)), marks)
@@ -34,19 +34,19 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
     strongest, step = [line.cells[-1] for line in lines], 0.008 * max(max(line.doses) - min(line.doses) for line in lines)
     labels = [
         fill(name + ("" if isinstance(line.curve, Curve) else " (no curve)"), LEGEND)
-        for name, line in zip(names(strongest), lines, strict=True)
+        for name, line in zip(_placed(strongest), lines, strict=True)
     ]
     figure, axis = _ground(shared([cell for line in lines for cell in line.cells]), labels)
-    for i, (line, label, (mark, colour)) in enumerate(zip(lines, labels, looks(len(lines)), strict=True)):
+    for i, (line, label, look) in enumerate(zip(lines, labels, looks(len(lines)), strict=True)):
         curve, rates = line.curve, [point(cell).success for cell in line.cells]
         beside = [each + step * (i - (len(lines) - 1) / 2) for each in line.doses]
-        _bars(axis.vlines, beside, rates, [colour])
-        axis.plot(beside, [100 * rate.value for rate in rates], mark, color=colour, ms=5, label=label)
+        _bars(axis.vlines, beside, rates, [look.colour])
+        axis.plot(beside, [100 * rate.value for rate in rates], look.mark, color=look.colour, ms=5, label=label)
         if isinstance(curve, Curve):
             x = np.linspace(min(line.doses), max(line.doses), 60)
             value, low, high = curve.at(x)
-            axis.plot(x, 100 * value, color=colour, lw=1.4)
-            axis.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.18, lw=0)
+            axis.plot(x, 100 * value, color=look.colour, lw=1.4)
+            axis.fill_between(x, 100 * low, 100 * high, color=look.colour, alpha=0.18, lw=0)
     axis.set(xlabel=dose.label, ylabel="poison success, %", ylim=(-4, 104))
     _finish(axis)
     return figure
@@ -88,6 +88,16 @@ def _hours(figure: Drawing, trials: int, costs: Sequence[Cost]) -> None:
     axis.tick_params(labelsize=SIZE)
 
 
+def _placed(cells: Sequence[Cell]) -> list[str]:
+    """The cells' names, with the data set and the network wherever these differ: a legend never leaves them open."""
+    places = [part for part in ("data", "model") if differs(part, cells)]
+    found = []
+    for cell, name in zip(cells, names(cells), strict=True):
+        said = (getattr(cell.setting, part) for part in places)
+        found.append(" · ".join([name, *(place for place in said if place not in name.split(" · "))]))
+    return found
+
+
 def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
     """All intervals at once: ``draw`` is an axis's hlines or vlines."""
     draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.8)
@@ -95,7 +105,7 @@ def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colour
 
 def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:
     """Axes with room for a legend beside them."""
-    figure = Drawing((8.6, max(3.9, 0.6 + 0.17 * "\n".join(labels).count("\n"))))
+    figure = Drawing((8.6, max(3.9, 0.6 + 0.19 * "\n".join(labels).count("\n"))))
     figure.text(0.01, 0.97, short(title, 120), fontsize=SIZE, va="top")
     return figure, figure.add_axes((0.08, 0.13, 0.5, 0.76))
 

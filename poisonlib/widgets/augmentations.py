@@ -1,7 +1,8 @@
 """The augmentation explorer: one poisoned image, its partners, what comes out, and how much of the perturbation is left."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import fill
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from ._panel import Panel
 
 BLUE, ORANGE = color_palette("colorblind")[:2]
 NUMBERS = {"k": "k", "alpha": "alpha", "probability": "probability", "share": "share", "scale": "noise"}  # theirs: the state's
+LINE, LINES = 36, 3  # letters in a line of a caption, and lines
 STRIP, COUNTED, LIVE = 8, 200, 100  # draws that are shown, counted, and counted while somebody waits
 
 
@@ -56,6 +58,17 @@ class State:
     @property
     def label(self) -> str:
         return " + ".join(registry.label(part) for part in self.pipeline.parts) or "no augmentation"
+
+    @property
+    def applied(self) -> str:
+        """The same with every mixup's k in words: the tables' ``mixup`` mixes two images, the panel's as many as it says."""
+        return " + ".join(_applied(part) for part in self.pipeline.parts) or "no augmentation"
+
+
+def _applied(part) -> str:
+    if not hasattr(part, "k"):
+        return registry.label(part)
+    return f"{part.k}-way {registry.label(replace(part, k=type(part)().k))}"
 
 
 @dataclass(frozen=True)
@@ -116,13 +129,14 @@ def render(state: State) -> Drawing:
     batch, weights, partners = scene.batch, scene.outcome.weights, scene.partners
     stage = figure.stage(0.01, 0.0, 0.74, 1.0, wide=4.5)
     change = 0.5 + 5 * batch.perturbation  # ten times the change, in a range from -1 to 1
-    titles = [f"clean: {scene.own}", f"poisoned: {scene.own}", "change × 10", "augmented"]
+    titles = [f"clean: {scene.own}", f"poisoned: {scene.own}", "change × 10", f"augmented: {state.applied}"]
+    titles[-1] = fill(titles[-1], LINE, max_lines=LINES, break_on_hyphens=False)
     sight = [f"\nseen as {seen}" if seen else "" for seen in scene.seen]
     heads = [title + line for title, line in zip(titles, [*sight[:2], "\ngrey: none", sight[2]], strict=True)]
-    tiles(stage, [batch.clean[0], batch.poisoned[0], change, scene.outcome.image], heads, top=0.42)
-    stage.text(0, 1.56, "mixed with" if partners else "mixed with nothing in this draw", fontsize=SIZE, va="center")
+    tiles(stage, [batch.clean[0], batch.poisoned[0], change, scene.outcome.image], heads, top=0.5)
+    stage.text(0, 1.64, "mixed with" if partners else "mixed with nothing in this draw", fontsize=SIZE, va="center")
     shares = [f"{scene.classes[batch.labels[i]]}\n{weights[i]:.0%}" for i in partners]
-    tiles(stage, [batch.poisoned[i] for i in partners], shares, top=1.98, side=0.55, pitch=0.64)
+    tiles(stage, [batch.poisoned[i] for i in partners], shares, top=2.06, side=0.55, pitch=0.64)
     _bars(figure.add_axes((0.84, 0.12, 0.145, 0.72)), scene)
     return figure
 
