@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +60,16 @@ def read(path: Path) -> dict:
 def write_atomically(path: Path, content: bytes) -> None:
     """All of ``content`` at ``path`` or nothing, even if the machine dies meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-        try:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-            os.replace(part.name, path)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
+    part = path.with_name(f".part-{uuid.uuid4().hex}")  # no reader looks for such a name, so one that a kill leaves does no harm
+    try:
+        with part.open("xb") as file:  # with the rights of any other file: several accounts may share the folder
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def measured(record: dict) -> str:

@@ -31,7 +31,7 @@ class Cache:
         """Within, no other process makes the same thing: the second one waits, and then finds it here."""
         from filelock import FileLock
 
-        lock = self.root / "locks" / f"{digest(identity)}.lock"
+        lock = self.root.with_name("locks") / f"{digest(identity)}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             yield

@@ -18,7 +18,7 @@ from .models import Cache
 from .place import choose
 from .sound import refuse_data
 from .spec import Trial, digest
-from .trial import run_trial
+from .trial import failure, run_trial
 
 
 def run(trials: Sequence[Trial], device: str = "auto", workers: int | None = None, ledger: Ledger | None = None) -> list[dict]:
@@ -26,9 +26,10 @@ def run(trials: Sequence[Trial], device: str = "auto", workers: int | None = Non
 
     ``workers``: processes of one thread each on a CPU (default: one a core), one a GPU on CUDA; 0 runs in this process. The bytes
     of the records do not depend on it. A trial that fails does not stop the others; at the end RuntimeError says what failed.
-    Ctrl-C or a kill loses the trials under way, and only them: call again to go on. Where an attack cannot work on a data set,
-    ValueError before anything is trained.
+    Ctrl-C or a kill loses the trials under way, and only them: call again to go on. Where an attack cannot work on a data set, or
+    ``workers`` is not a number of processes, ValueError before anything is trained.
     """
+    _refuse(workers)
     ledger, place = ledger or Ledger.open(), choose(device)
     jobs = [(trial, keep) for trial, keep in _jobs(trials) if trial not in ledger]
     if jobs:
@@ -37,6 +38,12 @@ def run(trials: Sequence[Trial], device: str = "auto", workers: int | None = Non
         if failures:
             raise RuntimeError(f"{len(failures)} of {len(jobs)} trials failed; the rest is recorded. The first:\n{failures[0]}")
     return [ledger.get(trial) for trial in trials]
+
+
+def _refuse(workers) -> None:
+    """Raises ValueError unless ``workers`` counts processes or is None."""
+    if workers is not None and (type(workers) is not int or workers < 0):
+        raise ValueError(f"workers={workers!r}: give a whole number of processes, 0 for this one alone, or None for the default")
 
 
 def _jobs(trials: Sequence[Trial]) -> list[tuple[Trial, bool]]:
@@ -48,13 +55,18 @@ def _jobs(trials: Sequence[Trial]) -> list[tuple[Trial, bool]]:
 
 
 def _in_process(jobs, device: torch.device, ledger: Ledger) -> list[str]:
-    cache = Cache.open()
+    cache, failures = Cache.open(), []
     with Bar(len(jobs)) as bar:
         for trial, keep in jobs:
-            record = run_trial(trial, device, cache, keep)
-            ledger.put(record)
-            bar.advance(record["cost"]["seconds"])
-    return []
+            seconds = 0.0
+            try:
+                record = run_trial(trial, device, cache, keep)
+                ledger.put(record)
+                seconds = record["cost"]["seconds"]
+            except Exception:
+                failures.append(failure(trial.describe()))
+            bar.advance(seconds)
+    return failures
 
 
 def _side_by_side(jobs, device: torch.device, workers: int | None, ledger: Ledger) -> list[str]:
@@ -89,13 +101,14 @@ def _devices(device: torch.device, workers: int | None, jobs: int) -> list[str]:
 
 
 class Worker:
-    """A process that runs trials one after the other, and is started again if it dies of one."""
+    """A process that runs trials one after the other, and is started again if it dies of one or no longer makes sense."""
 
     def __init__(self, device: str, ledger: Ledger):
         self.command = [sys.executable, "-m", "poisonlib.experiments.worker", device, str(ledger.root.resolve())]
         self.process, self.stopped = None, False
 
     def serve(self, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
+        """Put one reply for each job that is taken."""
         while not self.stopped:
             try:
                 trial, keep = todo.get_nowait()
@@ -104,17 +117,26 @@ class Worker:
             done.put(self.ask({"spec": trial.describe(), "keep": keep}))
 
     def ask(self, job: dict) -> dict:
-        if self.process is None or self.process.poll() is not None:
-            self.process = self._start()
+        """The reply to a job. Whatever goes wrong is one as well, an ``error``, and then the next job has a new process."""
         try:
+            return self._exchange(job)
+        except Exception:
+            self._end()
+            return {"error": failure(job["spec"])}
+
+    def _exchange(self, job: dict) -> dict:
+        """Raises RuntimeError if the process dies, OSError if none can be started, ValueError if its reply is cut off."""
+        if self.process is None or self.process.poll() is not None:
+            self._end()
+            self.process = self._start()
+        reply = ""
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(job) + "\n")
             self.process.stdin.flush()
             reply = self.process.stdout.readline()
-        except BrokenPipeError:
-            reply = ""
-        if reply:
-            return json.loads(reply)
-        return {"error": f"the worker process died (exit status {self.process.wait()}) in the trial {job['spec']}"}
+        if not reply:
+            raise RuntimeError(f"the worker process died (exit status {self.process.wait(timeout=60)})")
+        return json.loads(reply)
 
     def _start(self) -> subprocess.Popen:
         quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
@@ -130,12 +152,16 @@ class Worker:
 
     def stop(self) -> None:
         self.stopped = True
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
-            self.process.stdout.close()
+        self._end()
+
+    def _end(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            with contextlib.suppress(OSError):  # it may not have read all that it was sent
+                process.stdin.close()
+            process.stdout.close()
 
 
 class Bar(tqdm):

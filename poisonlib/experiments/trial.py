@@ -1,6 +1,8 @@
 """One trial from beginning to end: craft, train, filter, train again, score."""
 
+import contextlib
 import time
+import traceback
 
 import torch
 
@@ -13,7 +15,7 @@ from .crafted import images, obtain
 from .ledger import SCHEMA
 from .models import Cache
 from .place import peak_memory, place, reset_peak_memory
-from .spec import Trial
+from .spec import Trial, canonical
 
 
 def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = False) -> dict:
@@ -57,6 +59,11 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
     }
 
 
+def failure(description: dict) -> str:
+    """The exception that is being handled, traceback and all, and the trial that it happened in."""
+    return f"{traceback.format_exc()}in the trial {canonical(description)}"
+
+
 def _trained(trial: Trial, train: ImageSet) -> Network:
     network = training.initialise(trial.model, train, trial.seed)
     how = dict(augment=trial.defence.augment, step=trial.defence.step, numerics=trial.numerics)
@@ -65,14 +72,19 @@ def _trained(trial: Trial, train: ImageSet) -> Network:
 
 
 def _victim(trial: Trial, train: ImageSet, cache: Cache, keep: bool) -> Network:
-    """A network trained on the trial's whole training set, or the same one from the cache, bit for bit."""
+    """A network trained on the trial's whole training set, or the same one from the cache, bit for bit.
+
+    One that will be kept is trained under its lock, where nothing is crafted and no other lock is taken.
+    """
     identity = trial.victim()
-    network = training.initialise(trial.model, train, trial.seed)
-    if cache.restore(network, identity):
-        return network.to(memory_format=trial.numerics.layout)
-    network = _trained(trial, train)
-    if keep or identity["attack"] is None:
-        cache.keep(network, identity)
+    kept = keep or identity["attack"] is None
+    with cache.alone(identity) if kept else contextlib.nullcontext():
+        network = training.initialise(trial.model, train, trial.seed)
+        if cache.restore(network, identity):
+            return network.to(memory_format=trial.numerics.layout)
+        network = _trained(trial, train)
+        if kept:
+            cache.keep(network, identity)
     return network
 
 

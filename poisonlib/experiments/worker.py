@@ -8,7 +8,6 @@ import os
 import queue
 import sys
 import threading
-import traceback
 from pathlib import Path
 
 import torch
@@ -16,11 +15,12 @@ import torch
 from .ledger import Ledger
 from .models import Cache
 from .spec import Trial
-from .trial import run_trial
+from .trial import failure, run_trial
 
 
 def main(device: str, ledger: str) -> None:
-    reply, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not look like a reply
+    reply, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr  # whatever a library prints must not look like a reply,
+    os.dup2(2, 1)  # not even one in C, and a process that it starts must not keep the pipe open
     jobs = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     while True:
@@ -40,7 +40,7 @@ def _answer(job: dict, device: torch.device, ledger: Ledger) -> dict:
         ledger.put(record)
         return {"seconds": record["cost"]["seconds"]}
     except Exception:
-        return {"error": f"{traceback.format_exc()}in the trial {json.dumps(job['spec'])}"}
+        return {"error": failure(job["spec"])}
 
 
 if __name__ == "__main__":

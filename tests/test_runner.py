@@ -1,0 +1,264 @@
+"""The runner when things go wrong or meet: odd numbers of workers, broken processes, shared victims, shared folders."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from poisonlib import data, experiments, models, training
+from poisonlib.experiments import Ledger, run
+from poisonlib.experiments.ledger import measured, write_atomically
+from poisonlib.experiments.models import Cache
+from poisonlib.experiments.spec import digest
+
+runner = sys.modules["poisonlib.experiments.run"]
+TINY = dict(
+    data=data.source("digits", size=8, limit=100),
+    model=models.load("resnet8", width=2),
+    recipe=training.load("quick", epochs=1, batch=50),
+)
+FILTERS = ["spectral_signatures", "activation_clustering", "deep_knn"]
+MATCHING = "gradient_matching(budget=0.05, eps=0.2, steps=4, restarts=1, judgements=2)"
+NOT_A_NUMBER_OF_WORKERS = [-1, True, False, 2.0, "2"]
+
+
+@pytest.fixture(autouse=True)
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_hanging():
+    """What waits for ever is a failure after a minute."""
+
+    def give_up(*_):
+        raise TimeoutError("still waiting")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def tiny(attack="patch(share=1.0)", defence="none", trials=1, **more):
+    scenario = "targeted" if "matching" in attack else "backdoor"
+    return experiments.grid(scenario, "quick", attack=attack, defence=defence, trials=trials, **(TINY | more))
+
+
+def failing(**more):
+    """A trial whose training diverges."""
+    return tiny(defence="spectral_signatures", recipe=replace(TINY["recipe"], rate=1e30), **more)
+
+
+class TestNumberOfWorkers:
+    def test_fewer_than_none_are_refused_instead_of_waited_for(self):
+        with pytest.raises(ValueError, match="workers=-1"):
+            run(tiny(), workers=-1)
+
+    @pytest.mark.parametrize("workers", NOT_A_NUMBER_OF_WORKERS)
+    def test_what_counts_no_processes_is_refused_by_its_value(self, workers):
+        with pytest.raises(ValueError, match=f"workers={workers!r}: give a whole number"):
+            runner._refuse(workers)
+
+    @pytest.mark.parametrize("workers", [None, 0, 1, 64])
+    def test_numbers_of_processes_are_not(self, workers):
+        assert runner._refuse(workers) is None
+
+
+def scripted(monkeypatch, script):
+    """The runner's workers run a script instead, with their usual arguments."""
+
+    class Scripted(runner.Worker):
+        def __init__(self, device, ledger):
+            super().__init__(device, ledger)
+            self.command = [sys.executable, "-c", script, *self.command[3:]]
+
+    monkeypatch.setattr(runner, "Worker", Scripted)
+
+
+ONCE_BROKEN = """
+import sys, time
+from pathlib import Path
+from poisonlib.experiments import worker
+broken = Path(sys.argv[2]).parent / "broken"
+if not broken.exists():
+    broken.touch()
+    sys.stdin.readline()
+    {misbehave}
+worker.main(*sys.argv[1:])
+"""
+
+
+class TestBrokenWorkers:
+    @pytest.mark.parametrize(
+        ("misbehave", "says"),
+        [
+            ("sys.exit(print('{\"seconds\": 1', end=''))", "JSONDecodeError"),
+            ("print('{\"seconds\": 1', flush=True); time.sleep(300)", "JSONDecodeError"),
+            ("sys.stdout.buffer.write(b'\\xff\\n'); sys.stdout.flush(); time.sleep(300)", "UnicodeDecodeError"),
+            ("sys.exit(3)", r"died \(exit status 3\)"),
+        ],
+    )
+    def test_cost_one_trial_and_are_started_again(self, misbehave, says, monkeypatch):
+        scripted(monkeypatch, ONCE_BROKEN.format(misbehave=misbehave))
+        table = tiny(trials=2)
+        with pytest.raises(RuntimeError, match=rf"1 of 2 trials failed(.|\n)*{says}(.|\n)*in the trial .*\"seed\":0"):
+            run(table, workers=1)
+        assert [trial in Ledger.open() for trial in table] == [False, True]
+
+    def test_that_cannot_be_started_fail_every_trial(self, monkeypatch):
+        monkeypatch.setattr(runner.Worker, "_start", lambda self: subprocess.Popen(["/nowhere/python"]))
+        with pytest.raises(RuntimeError, match=r"3 of 3 trials failed(.|\n)*FileNotFoundError(.|\n)*in the trial .*\"seed\":0"):
+            run(tiny(trials=3), workers=2)
+
+    def test_that_died_idle_cost_nothing(self, tmp_path):
+        worker = runner.Worker("cpu", Ledger(tmp_path))
+        worker.command = [sys.executable, "-c", "print('{}', flush=True); input()"]
+        try:
+            assert worker.ask({"spec": {}}) == {}
+            worker.process.wait(timeout=60)
+            assert worker.ask({"spec": {}}) == {}
+        finally:
+            worker.stop()
+
+    def test_one_reply_for_each_job(self, tmp_path):
+        worker, todo, done = runner.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), queue.SimpleQueue()
+        worker.command = [sys.executable, "-c", "print('}')"]
+        for trial in tiny(trials=3):
+            todo.put((trial, False))
+        worker.serve(todo, done)
+        assert [("JSONDecodeError" in done.get()["error"]) for _ in range(done.qsize())] == [True] * 3
+        assert worker.process is None, "a process that makes no sense is not asked again"
+
+
+def test_only_replies_are_on_a_workers_output(tmp_path):
+    noisy = """
+import os
+from poisonlib.experiments import worker
+def answer(*_):
+    print("a library in Python")
+    os.system("echo a library in C")
+    return {"seconds": 0.0}
+worker._answer = answer
+worker.main("cpu", ".")
+"""
+    done = subprocess.Popen([sys.executable, "-c", noisy], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done.stdin.write(b"{}\n")
+    done.stdin.flush()
+    assert json.loads(done.stdout.readline()) == {"seconds": 0.0}
+    rest, noise = done.communicate()
+    assert rest == b"" and b"in Python" in noise and b"in C" in noise
+
+
+class TestInThisProcess:
+    def test_a_trial_that_fails_does_not_stop_the_others(self):
+        (good,) = tiny(defence="activation_clustering")
+        with pytest.raises(RuntimeError, match=r"1 of 2 trials failed(.|\n)*Traceback(.|\n)*in the trial .*\"rate\":1e\+30"):
+            run([*failing(), good], workers=0)
+        assert good in Ledger.open()
+
+    def test_a_keyboard_interrupt_does(self, monkeypatch):
+        asked = []
+
+        def interrupted(trial, *_):
+            asked.append(trial)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(runner, "run_trial", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny(trials=2), workers=0)
+        assert len(asked) == 1
+
+
+COUNTED = """
+import os, sys, time
+from pathlib import Path
+from poisonlib.experiments import trial, worker
+def counted(*given, real=trial._trained):
+    descriptor = os.open(Path(sys.argv[2]).parent / "trainings", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, b"1")
+    os.close(descriptor)
+    time.sleep(1)  # so that the workers do meet, on however few cores
+    return real(*given)
+trial._trained = counted
+worker.main(*sys.argv[1:])
+"""
+
+
+class TestSharedVictims:
+    @pytest.mark.parametrize("attack", ["patch(share=1.0)", "patch(share=0.0)", MATCHING])
+    def test_are_trained_once_by_workers_side_by_side(self, attack, monkeypatch, outputs):
+        table = tiny(attack, FILTERS)
+        surrogates = sum(len(getattr(trial.attack, "surrogates", ())) for trial in table[:1])
+        promised = experiments.plan(table).trainings - surrogates
+        scripted(monkeypatch, COUNTED)
+        together = run(table, workers=3)
+        assert len((outputs / "trainings").read_text()) == promised == 4
+        monkeypatch.setenv("POISONLIB_OUTPUTS", str(outputs / "alone"))
+        assert [measured(record) for record in run(table, workers=0)] == [measured(record) for record in together]
+        (kept, _), (alone, _) = (cache.read(table[0].victim()) for cache in (Cache(outputs / "models"), Cache.open()))
+        assert kept.keys() == alone.keys() and all(kept[name].equal(alone[name]) for name in kept)
+
+    def test_are_made_under_a_lock_in_which_no_other_is_taken(self, monkeypatch):
+        held, seen = [], []
+        alone = Cache.alone
+
+        @contextlib.contextmanager
+        def watched(cache, identity):
+            seen.append([*held, digest(identity)])
+            with alone(cache, identity):
+                held.append(digest(identity))
+                yield
+                held.pop()
+
+        monkeypatch.setattr(Cache, "alone", watched)
+        (trial,) = tiny(MATCHING, FILTERS[:1])
+        run([trial], workers=0)
+        craft, victim = digest(trial.craft()), digest(trial.victim())
+        surrogates = [digest(trial.surrogate(wanted)) for wanted in trial.attack.surrogates]
+        assert seen == [[craft], *([craft, surrogate] for surrogate in surrogates), [victim]]
+
+    def test_a_victim_that_no_filter_wants_takes_no_lock_and_is_not_kept(self, outputs):
+        run(tiny(defence=["none", "mixup"]), workers=0)
+        assert [path.name for path in outputs.iterdir()] == ["trials"]
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077])
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+class TestFiles:
+    def test_have_the_rights_that_the_umask_leaves(self, umask, outputs):
+        run(tiny(attack="patch(share=0.0)"), workers=0)
+        written = [path for path in outputs.rglob("*") if path.suffix in (".json", ".safetensors")]
+        assert len(written) == 2
+        assert [stat.S_IMODE(path.stat().st_mode) for path in written] == [0o666 & ~umask] * 2
+
+    def test_of_a_write_that_was_killed_are_neither_records_nor_networks(self, outputs):
+        table = tiny(attack="patch(share=0.0)")
+        kill_before_the_rename = "import os, sys; os.replace = lambda *_: os._exit(9); " + (
+            "from poisonlib.experiments import Trial, run; import json; run([Trial.read(json.loads(sys.argv[1]))], workers=0)"
+        )
+        command = [sys.executable, "-c", kill_before_the_rename, json.dumps(table[0].describe())]
+        for stale in (1, 2):
+            assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 9
+            assert len([path for path in outputs.rglob(".part-*") if path.is_file()]) == stale
+        part = next(outputs.rglob(".part-*"))
+        beside = Ledger.open().path(table[0].key).with_name(part.name)
+        write_atomically(beside, b"{")
+        assert list(Ledger.open()) == [] and table[0] not in Ledger.open()
+        assert Cache.open().read(table[0].victim()) is None
+        records = run(table, workers=0)
+        assert list(Ledger.open()) == records and experiments.check(records, table)
