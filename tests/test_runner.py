@@ -117,7 +117,7 @@ class TestBrokenWorkers:
 
     def test_that_cannot_be_started_fail_every_trial(self, monkeypatch):
         monkeypatch.setattr(runner.Worker, "_start", lambda self: subprocess.Popen(["/nowhere/python"]))
-        with pytest.raises(RuntimeError, match=r"3 of 3 trials failed(.|\n)*FileNotFoundError(.|\n)*in the trial .*\"seed\":0"):
+        with pytest.raises(RuntimeError, match=r"3 of 3 trials failed(.|\n)*FileNotFoundError(.|\n)*in the trial .*\"seed\":\d"):
             run(tiny(trials=3), workers=2)
 
     def test_that_died_idle_cost_nothing(self, tmp_path):
