@@ -256,11 +256,13 @@ def test_no_handful_of_rates_reproduces_a_paper(seen):
     assert verdict(mean_rate(seen), from_paper(0.9, 4, binary=False)).word == "underpowered"
 
 
-@pytest.mark.parametrize(("kind", "word"), [("lower", "holds"), ("higher", "contradicted"), ("similar", "contradicted")])
-def test_findings_on_a_clear_drop(kind, word):
+@pytest.mark.parametrize(
+    ("kind", "word", "link"), [("lower", "holds", ""), ("higher", "contradicted", "that "), ("similar", "contradicted", "that ")]
+)
+def test_findings_on_a_clear_drop(kind, word, link):
     got = finding(kind, proportion(2, 40), proportion(30, 40))
     assert got.word == word
-    assert got.text.startswith(f"{word}: 5.0 % (40 trials) is {kind}")
+    assert got.text.startswith(f"{word}: {link}5.0 % (40 trials) is {kind}")
     assert ("lies outside" if kind == "similar" else "lies below 0") in got.text
 
 

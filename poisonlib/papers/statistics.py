@@ -137,8 +137,8 @@ def finding(kind: str, first: Estimate, second: Estimate, margin: float = 0.10, 
     else:
         answer = _side(gap) if kind == "higher" else -_side(gap)
         than, where = f"{kind} than", ("holds 0", "lies above 0", "lies below 0")[_side(gap)]
-    word = ("undecided", "holds", "contradicted")[answer]
-    claim = f"{100 * first.value:.1f} % ({first.trials} trials) is {than} {100 * second.value:.1f} % ({second.trials} trials)"
+    word, link = (("undecided", "whether "), ("holds", ""), ("contradicted", "that "))[answer]
+    claim = f"{link}{100 * first.value:.1f} % ({first.trials} trials) is {than} {100 * second.value:.1f} % ({second.trials} trials)"
     shown = gap.at(0.90) if kind == "similar" and answer == 1 else gap
     return Verdict(word, f"{word}: {claim}; {_says(shown, where)}.", gap)
 
