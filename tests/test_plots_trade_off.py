@@ -39,9 +39,12 @@ def marks(axis, hollow=False):
 
 
 def bars(axis):
-    """The lines without a mark: ((x, y), (x, y)) and their colour."""
-    plain = [line for line in axis.lines if line.get_marker() in ("None", None, "")]
-    return [(line.get_xydata(), to_rgba(line.get_color())) for line in plain]
+    """The intervals: ((x, y), (x, y)) and their colour."""
+    return [
+        (ends, to_rgba(colour))
+        for bundle in axis.collections
+        for ends, colour in zip(bundle.get_segments(), bundle.get_colors(), strict=True)
+    ]
 
 
 def words(legend):
@@ -96,7 +99,7 @@ class TestTradeOff:
 
     def test_strengths_of_one_defence_are_joined_in_the_order_given(self):
         (axis,) = plots.trade_off({"here": POINTS}, joined=[["cutmix", "none"]]).axes
-        (chain,) = [ends for ends, colour in bars(axis) if colour == to_rgba("0.5")]
+        (chain,) = [line.get_xydata() for line in axis.lines if to_rgba(line.get_color()) == to_rgba("0.5")]
         expected = [[100 * POINTS[label].accuracy.value, 100 * POINTS[label].success.value] for label in ("cutmix", "none")]
         np.testing.assert_allclose(chain, expected)
 

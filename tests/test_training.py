@@ -253,6 +253,15 @@ def test_graph_and_eager_give_the_same_bits(train):
 
 
 @cuda
+def test_images_that_stay_beside_the_device_train_the_same_network(train):
+    there, beside = train.to("cuda"), train.beside("cuda")
+    assert beside.images.device.type == "cpu" and torch.equal(beside.take(beside.labels == 3).images, there.of_class(3).images)
+    assert bytes_of(trained(beside)[0]) == bytes_of(trained(there)[0])
+    with pytest.raises(ValueError, match="graph=True, but the images are too many for cuda"):
+        trained(beside, numerics=Numerics(graph=True))
+
+
+@cuda
 def test_nothing_in_a_step_waits_for_the_host(train):
     from poisonlib.training.fit import _batches, _descent
 

@@ -210,6 +210,11 @@ class TestPictures:
         figure = plots.trade_off({"": {name: point(cell) for name, cell in zip(names(cells), cells, strict=True)}})
         looks = [
             [(line.get_xydata().tolist(), line.get_marker(), line.get_color()) for line in axis.lines]
+            + [
+                (ends.tolist(), "", tuple(colour))
+                for bars in axis.collections
+                for ends, colour in zip(bars.get_segments(), bars.get_colors(), strict=True)
+            ]
             for axis in (mine, *figure.axes)
         ]
         pyplot.close(figure)

@@ -1,8 +1,8 @@
-"""Second derivatives with respect to pixels for 7 forward passes instead of 8, and without a sum that batch statistics alone need.
+"""Second derivatives with respect to pixels for 7 forward passes instead of 8.
 
 PyTorch's double backward of a convolution makes a gradient of the weights that a craft has no use for, and that of batch
-normalisation is written for training. Both layers, in eval mode, are linear in their parameters and affine in their input, and
-then a few calls of the layer itself give every derivative.
+normalisation goes over the memory again and again. Both layers, in eval mode, are linear in their parameters and affine in their
+input, and then a few calls of the layer itself give every derivative.
 """
 
 from dataclasses import dataclass

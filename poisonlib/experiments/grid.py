@@ -27,7 +27,8 @@ def grid(
     Seeds are shared between cells, so rows of a table are paired. An attack given as text starts from the profile's numbers for it;
     an adaptive one without anything to adapt to is the basic one. ``changes`` replace parts of the profile, as text or objects:
     ``model="resnet18(width=16)"``, ``data=``, ``recipe=``, and ``numerics=`` as an object.
-    Everything is checked here, before any training: unknown names, numbers out of range and parts that do not go together raise.
+    Unknown names, numbers out of range and parts that do not go together raise here; what depends on the images, `run` refuses
+    before any training.
     """
     base = dataclasses.replace(read_profile(scenario, profile), **_read(changes))
     count = base.trials if trials is None else trials

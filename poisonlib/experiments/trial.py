@@ -111,7 +111,7 @@ def _largest_change(train: ImageSet, poison: Poison) -> int:
     """Largest change of any pixel, in steps of 1/255."""
     if not len(poison):
         return 0
-    base = train.images[train.positions(poison.rows.to(train.rows.device))]
+    base = train.pixels(train.positions(poison.rows.to(train.device)))
     return int((poison.images.to(base.device).int() - base.int()).abs().max())
 
 

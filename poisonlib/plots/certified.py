@@ -6,8 +6,9 @@ from typing import Any
 
 from ..papers.setting import caption, counted
 from .style import canvas, small_print, style
+from .trade_off import MARKS
 
-MARKS, DASHES = "osDv^<>PX*hpd", ("--", ":", "-.")
+DASHES = ("--", ":", "-.")
 BESIDE = 5.5  # points between marks of two series at the same noise
 
 

@@ -1,6 +1,6 @@
 """What a defence gains against what it costs, and how both move with its strength."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..papers.setting import caption
@@ -70,18 +70,24 @@ def looks(many: int) -> list[Look]:
 
 def trade_off_points(axis, points: Mapping[str, Any], looks: Mapping[str, Look]) -> None:
     """One panel of `trade_off` on axes of the caller's, labelled: a mark a point, with both intervals, and the paper's value."""
+    colours = [looks[label].colour for label in points]
+    hits, rights = ([getattr(point, rate) for point in points.values()] for rate in ("success", "accuracy"))
+    bars(axis.vlines, [100 * right.value for right in rights], hits, colours)
+    bars(axis.hlines, [100 * hit.value for hit in hits], rights, colours)
     for label, point in points.items():
-        _draw(axis, label, point, looks[label])
+        _mark(axis, label, point, looks[label])
     axis.set(xlabel="clean accuracy, %", ylabel="poison success, %", ylim=(-4, 104))
 
 
-def _draw(axis, label: str, point, look: Look) -> None:
+def bars(draw: Callable, at: Sequence[float], rates: Sequence[Any], colours: Sequence) -> None:
+    """The intervals of several rates, in one artist, which is drawn sooner than many: ``draw`` is an axis's hlines or vlines."""
+    draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.7)
+
+
+def _mark(axis, label: str, point, look: Look) -> None:
     """Small marks lie above large ones, so that none of those that are joined hides another at the same place."""
-    hit, right, colour = point.success, point.accuracy, look.colour
-    axis.plot([100 * right.value] * 2, [100 * hit.low, 100 * hit.high], color=colour, lw=1, alpha=0.7)
-    axis.plot([100 * right.low, 100 * right.high], [100 * hit.value] * 2, color=colour, lw=1, alpha=0.7)
-    above = 3 + SIZE / look.size
-    at = 100 * right.value, 100 * hit.value
+    colour, above = look.colour, 3 + SIZE / look.size
+    at = 100 * point.accuracy.value, 100 * point.success.value
     axis.plot(*at, look.mark, color=colour, mec="white" if look.joined else colour, ms=look.size, label=label, zorder=above)
     if point.paper:
         success, accuracy = point.paper

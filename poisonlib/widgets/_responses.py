@@ -1,14 +1,13 @@
 """Pictures of a trade-off, of doses and responses, and of what trials cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
 from seaborn import color_palette
 
-from ..papers.statistics import Estimate
-from ..plots.trade_off import looks, trade_off_points
+from ..plots.trade_off import bars, looks, trade_off_points
 from ._cells import differs, names, point, shared, short
 from ._dose import Curve, Dose, Series
 from ._drawing import SIZE, Drawing
@@ -40,7 +39,7 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
     for i, (line, label, look) in enumerate(zip(lines, labels, looks(len(lines)), strict=True)):
         curve, rates = line.curve, [point(cell).success for cell in line.cells]
         beside = [each + step * (i - (len(lines) - 1) / 2) for each in line.doses]
-        _bars(axis.vlines, beside, rates, [look.colour])
+        bars(axis.vlines, beside, rates, [look.colour])
         axis.plot(beside, [100 * rate.value for rate in rates], look.mark, color=look.colour, ms=5, label=label)
         if isinstance(curve, Curve):
             x = np.linspace(min(line.doses), max(line.doses), 60)
@@ -96,11 +95,6 @@ def _placed(cells: Sequence[Cell]) -> list[str]:
         said = (getattr(cell.setting, part) for part in places)
         found.append(" · ".join([name, *(place for place in said if place not in name.split(" · "))]))
     return found
-
-
-def _bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
-    """All intervals at once: ``draw`` is an axis's hlines or vlines."""
-    draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.8)
 
 
 def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:

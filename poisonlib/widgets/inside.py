@@ -71,7 +71,7 @@ def beginning(source: Trial) -> tuple[Poison, Goal] | None:
         return None
     moved, goal = _trial.craft(replace(source, attack=attacks.load("noise", **numbers)))
     train = _trial.images(source, "train")
-    return Poison(moved.rows, train.images[train.positions(moved.rows)]), goal
+    return Poison(moved.rows, train.pixels(train.positions(moved.rows))), goal
 
 
 def poisoned_set(source: Trial) -> ImageSet:
