@@ -1,8 +1,8 @@
-"""The file is the registration.
+"""Choices by name: a file of this package by its short name, a class of the user's own by its import path.
 
-A room (a sub-package such as ``poisonlib.attacks``) offers one choice per module: the module's name is the choice's name, and a
-fixed class in it (``Attack``, ``Filter``, ...), a frozen dataclass of numbers, is the choice. Modules that begin with an
-underscore are shared by their neighbours and are no choice. Dropping a file into the folder is all it takes to add one.
+A *room* is a sub-package such as ``poisonlib.attacks``. Each file in it that does not begin with an underscore holds one choice: a
+frozen dataclass of plain values that derives from the room's protocol. The file's name is the choice's name, so adding the file is
+all that registers it. A class from anywhere else is named by where Python imports it from, ``"my_package.my_module.MyAttack"``.
 """
 
 import ast
@@ -11,28 +11,93 @@ import functools
 import importlib
 import os
 import pkgutil
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Protocol
+
+_CARRIED: dict[str, type] = {}  # classes that another process sent to this one, which cannot import them
+
+
+class Choice(Protocol):
+    """What all choices have in common: they are frozen dataclasses of plain values, which records can hold."""
+
+    def depends_on(self) -> tuple[type, ...]:
+        """The classes whose source code decides what this choice does."""
+        return (type(self),)
 
 
 def names(room: str) -> list[str]:
-    """The choices of a room (its full dotted name), sorted."""
+    """The files of a room (its full dotted name) that are choices, sorted."""
     (folder,) = importlib.import_module(room).__path__
     return list(_names(folder, os.stat(folder).st_mtime_ns))
 
 
-@functools.cache  # thousands of records are read by these names; a file that is added later moves the folder's time
+@functools.cache  # the time is part of the key: a file that is added later changes the folder's time
 def _names(folder: str, changed: int) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules([folder]) if not m.name.startswith("_")))
 
 
-def find(room: str, name: str):
-    """The module ``name`` of a room. Raises LookupError that lists the choices where there is none."""
+def find(room: str, protocol: type, name: str) -> type:
+    """The class that a name means: the choice of a file in the room, or the class at an import path.
+
+    Raises LookupError that lists the choices where there is none, and TypeError for a class that does not derive from the room's
+    ``protocol`` or is no frozen dataclass.
+    """
+    if "." in name:
+        return _checked(imported(name), protocol)
     if name not in names(room):
-        raise LookupError(f"{room} has no {name!r}; choose one of: {', '.join(names(room))}")
-    return importlib.import_module(f"{room}.{name}")
+        known = ", ".join(names(room))
+        raise LookupError(f"{room} has no {name!r}; choose one of: {known}; or give the import path of a class of your own")
+    module = importlib.import_module(f"{room}.{name}")
+    found = [thing for thing in vars(module).values() if _is_choice(thing, protocol, module)]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} defines {len(found)} classes that derive from {protocol.__name__}; it must define one")
+    return _checked(found[0], protocol)
+
+
+def _is_choice(thing, protocol: type, module: ModuleType) -> bool:
+    return isinstance(thing, type) and protocol in thing.__mro__[1:] and thing.__module__ == module.__name__
+
+
+def _checked(cls, protocol: type) -> type:
+    if not (isinstance(cls, type) and protocol in cls.__mro__[1:]):
+        raise TypeError(f"{cls!r} does not derive from {protocol.__module__}.{protocol.__name__}")
+    if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__} must be decorated with @dataclass(frozen=True)")
+    return cls
+
+
+def imported(path: str):
+    """The object at an import path, ``"package.module.Name"``. Raises LookupError that says what could not be imported."""
+    if path in _CARRIED:
+        return _CARRIED[path]
+    module, _, names = path.rpartition(".")
+    while module:
+        try:
+            found = sys.modules.get(module) or importlib.import_module(module)
+            return functools.reduce(getattr, names.split("."), found)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise LookupError(f"{path} cannot be imported: {error}") from error
+            module, _, outer = module.rpartition(".")
+            names = f"{outer}.{names}"
+        except AttributeError:
+            break
+    where = "was defined in a notebook or script that is not running" if path.startswith("__main__.") else "cannot be imported"
+    raise LookupError(f"{path} {where}; a class must stand at the top level of a module on Python's path, or of this notebook")
+
+
+def carry(classes: Mapping[str, type]) -> None:
+    """Make classes known under their names in a process that cannot import them."""
+    _CARRIED.update(classes)
 
 
 def parse(text: str) -> list[tuple[str, dict]]:
-    """``"mixup(k=4) + cutout"`` -> ``[("mixup", {"k": 4}), ("cutout", {})]``: literals and fractions of them, nothing else."""
+    """``"mixup(k=4) + my.module.Noise"`` -> ``[("mixup", {"k": 4}), ("my.module.Noise", {})]``.
+
+    Values are literals or fractions of numbers, such as 16/255. Raises ValueError for anything else.
+    """
     try:
         return list(_calls(ast.parse(text, mode="eval").body))
     except (SyntaxError, ValueError) as error:
@@ -43,16 +108,24 @@ def _calls(node):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield from _calls(node.left)
         yield from _calls(node.right)
-    elif isinstance(node, ast.Name):
-        yield node.id, {}
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        yield node.func.id, {k.arg: _literal(k.value) for k in node.keywords}
+    elif isinstance(node, ast.Call) and not node.args:
+        values = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+        if len(values) < len(node.keywords):
+            raise ValueError("an argument is given twice")
+        yield _dotted(node.func), values
     else:
+        yield _dotted(node), {}
+
+
+def _dotted(node) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    if not isinstance(node, ast.Name):
         raise ValueError("not a name or a call with named numbers")
+    return node.id
 
 
 def _literal(node):
-    """The value of a literal, or of a fraction such as 16/255."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         over, under = ast.literal_eval(node.left), ast.literal_eval(node.right)
         if isinstance(over, int | float) and isinstance(under, int | float) and under:
@@ -60,55 +133,99 @@ def _literal(node):
     return ast.literal_eval(node)
 
 
-def load(room: str, kind: str, choice, **numbers):
-    """The object of class ``kind`` that ``choice`` means in a room.
+def load(room: str, protocol: type, choice, **values):
+    """The object that ``choice`` means in a room.
 
-    ``choice`` is a name, a call such as ``"patch(share=0.1)"``, a description as `describe` gives it, or an object of the class
-    already. Raises LookupError for an unknown name, TypeError for an unknown number, ValueError for a number out of range.
+    ``choice`` is a name, a call such as ``"patch(poison_rate=0.1)"``, a description as `describe` gives it, or an object of the
+    room already. Raises LookupError for an unknown name, TypeError for an unknown argument or an object of another room, and
+    ValueError for a value out of range.
     """
     if not isinstance(choice, str | dict):
-        return dataclasses.replace(choice, **numbers)
+        return dataclasses.replace(choice, **values) if _checked(type(choice), protocol) else None
     if isinstance(choice, dict):
         name, given = choice["name"], {k: v for k, v in choice.items() if k != "name"}
     else:
         calls = parse(choice)
         if len(calls) != 1:
-            raise ValueError(f"{choice!r}: one name is wanted here, not {len(calls)} joined by +")
+            raise ValueError(f"{choice!r}: give one name here, not {len(calls)} joined by +")
         name, given = calls[0]
-    cls = getattr(find(room, name), kind)
+    cls = find(room, protocol, name)
     kinds = {f.name: str(f.type) for f in dataclasses.fields(cls) if f.init}
-    if unknown := sorted({*given, *numbers} - set(kinds)):
-        raise TypeError(f"{name} has no {', '.join(unknown)}; its numbers are: {', '.join(kinds) or 'none'}")
-    return cls(**{k: _plain(k, v, kinds[k]) for k, v in {**given, **numbers}.items()})
+    if unknown := sorted({*given, *values} - set(kinds)):
+        raise TypeError(f"{name} has no argument {', '.join(unknown)}; it has: {', '.join(kinds) or 'none'}")
+    needed = [f.name for f in dataclasses.fields(cls) if f.init and f.default is dataclasses.MISSING]
+    if missing := [each for each in needed if each not in {**given, **values}]:
+        raise TypeError(f"{name} needs a value for {', '.join(missing)}, as in {name}({missing[0]}=...)")
+    return cls(**{k: _typed(k, v, kinds[k]) for k, v in {**given, **values}.items()})
 
 
-def _plain(name: str, value, kind: str):
-    """A value as the field wants it: JSON knows no tuples, and 1 stands for 1.0 where a float is wanted, so that both are equal."""
+def _typed(name: str, value, kind: str):
+    """A value in its field's type: JSON has no tuples, and 1 means 1.0 for a float. Raises ValueError for another type."""
     if isinstance(value, list):
-        return tuple(value)
-    if isinstance(value, float) and "int" in kind and "float" not in kind:
-        raise ValueError(f"{name}={value!r}: choose a whole number")
-    return float(value) if type(value) is int and "float" in kind and "int" not in kind else value
+        return _tuples(value)
+    if type(value) is int and "float" in kind and "int" not in kind:
+        return float(value)
+    words = {bool: "bool", int: "int", float: "float", str: "str", type(None): "None"}
+    word = words.get(type(value))
+    if word and word not in kind and any(each in kind for each in words.values()) and "Any" not in kind:
+        plain = kind.removeprefix("<class '").removesuffix("'>")
+        raise ValueError(f"{name}={value!r}: choose {_KINDS.get(plain, plain)}")
+    return value
+
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text"}
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def name_of(thing) -> str:
-    """The choice's name: that of the module that defines its class."""
-    return type(thing).__module__.rpartition(".")[2]
+    """The name of a choice or of its class: short for a file of this package, else the full import path."""
+    cls = thing if isinstance(thing, type) else type(thing)
+    room, _, file = cls.__module__.rpartition(".")
+    return file if room.rpartition(".")[0] == __package__ else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def describe(thing) -> dict:
-    """``{"name": ..., field: value, ...}``: what goes into a record, and what `load` takes back."""
+    """``{"name": ..., field: value, ...}``: what a record holds of a choice, and what `load` takes back.
+
+    Raises TypeError for an object whose class is not the one that its name loads: a record would then name something else.
+    """
+    cls = type(thing)
+    if _loaded(cls) is not cls:
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__} is not what Python finds under this name. Define the class at the top level of a "
+            "module or notebook, under a name of its own, and make the object anew if the class was changed"
+        )
     return {"name": name_of(thing), **dataclasses.asdict(thing)}
 
 
+def _loaded(cls: type):
+    """What stands where a class says that it was defined; None if nothing does."""
+    if (path := f"{cls.__module__}.{cls.__qualname__}") in _CARRIED:
+        return _CARRIED[path]
+    try:
+        return functools.reduce(getattr, cls.__qualname__.split("."), sys.modules.get(cls.__module__))
+    except AttributeError:
+        return None
+
+
 def label(thing) -> str:
-    """``"mixup(k=4)"``: the name with those numbers that differ from their defaults, as a reader wants to see it."""
-    values = ((field.name, getattr(thing, field.name), field.default) for field in dataclasses.fields(thing))
+    """``"mixup(k=4)"``: the name with the values that differ from their defaults. A field with ``metadata={"shown": False}`` is
+    left out."""
+    shown = [field for field in dataclasses.fields(thing) if field.metadata.get("shown", True)]
+    values = ((field.name, getattr(thing, field.name), field.default) for field in shown)
     changed = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
     return name_of(thing) + (f"({', '.join(changed)})" if changed else "")
 
 
 def _shown(value) -> str:
-    """A value as one writes it: steps of 1/255, in which pixels are counted, as such, if that is shorter."""
+    """A value as source code; fractions of 255, the steps of stored pixels, as such where that is shorter."""
     levels = f"{round(value * 255)}/255" if isinstance(value, float) and 0 < value < 1 else ""
     return levels if levels and round(value * 255) / 255 == value and len(levels) < len(repr(value)) else repr(value)
+
+
+def is_a(thing, protocol: type) -> bool:
+    """Whether the class of ``thing`` derives from a room's protocol."""
+    return protocol in type(thing).__mro__

@@ -1,7 +1,7 @@
 """Named random streams: every draw comes from ``(seed, purpose)``, never from a global generator.
 
-What is *chosen* (rows, classes, targets, triggers, crops, partners) comes from CPU streams, so every device runs the same trial;
-bulk pixel noise may come from a stream of the device.
+Choices (rows, classes, targets, triggers, crops, partners) come from CPU streams, so every device runs the same trial. Bulk pixel
+noise may come from a stream of the device.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import torch
 
 
 def derive(seed: int, *purpose) -> int:
-    """A 63-bit seed for one purpose of one trial: SHA-256 of the words, so that streams do not overlap by accident."""
+    """A 63-bit seed for one purpose of one trial, from SHA-256 of the words, so that streams do not overlap by accident."""
     words = "/".join(str(w) for w in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
@@ -23,8 +23,10 @@ def stream(seed: int, *purpose, device="cpu") -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int, *purpose, device="cpu"):
-    """Within, torch's global generators are that stream, for initialisers and dropout, which take none; the CPU's and the device's
-    are restored after."""
+    """Seed torch's global generators with the stream ``(seed, purpose)`` inside the block, and restore them afterwards.
+
+    For initialisers and dropout, which take no generator. Covers the CPU and ``device``.
+    """
     place = torch.device(device)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(derive(seed, *purpose))

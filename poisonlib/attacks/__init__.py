@@ -1,46 +1,123 @@
-"""Attacks: one file each, with a class ``Attack`` whose ``craft(scene, seed)`` gives ``(Poison, Goal)``.
-
-An attack never trains: it declares the networks that it wants in ``surrogates`` and finds them, trained, in its scene. One that
-optimises says how well with ``objective(scene, poison, goal, seed)``, the lower the better; one that knows the defence has
-``adaptive`` other than ``"none"``; one that can tell from a scene without networks that it cannot work, whatever the seed, says so
-with ``refuse(scene)``, before any is trained.
-"""
+"""Attacks: one file each, with a class that derives from `Attack`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
 
 from .. import registry
 from ..augment import Pipeline
-from ..data import ImageSet
+from ..data import Goal, ImageSet, Poison
 from ..models import Network
+from ..steps import Step
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A network that the attacker trains on the clean training set, as the victim does but from another start."""
+    """A network that the attacker trains on the clean training set like the victim, but from other initial weights."""
 
-    number: int = 0  # each has initial weights and an order of its own
+    number: int = 0  # each has its own initial weights and order
     defended: bool = False  # trained under the victim's defence
-    pretrained: bool = False  # not trained at all: the architecture with its public weights
+    pretrained: bool = False  # not trained: the architecture with its public weights
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What an attacker sees: data, the networks it asked for, and how the victim will train as far as the attack may know it."""
+class ThreatModel:
+    """What the attacker knows and may change: data, surrogate networks, and how the victim trains, as far as the attack uses it."""
 
-    train: ImageSet  # it may alter some of these images
-    test: ImageSet  # its goal comes from here
+    train: ImageSet  # the attacker may change some of these images
+    test: ImageSet  # the goal's images come from here
     surrogates: tuple[Network, ...] = ()
-    ordinary: Pipeline = Pipeline()  # flips and crops that everybody trains with
+    augment: Pipeline = Pipeline()  # the victim's ordinary augmentation, such as flips and crops
     defence: Pipeline = Pipeline()
-    step: Any = None  # of ``poisonlib.steps``
-    numerics: Any = None  # of ``poisonlib.training``: the precision to craft in, and whether the gradient is compiled
+    step: Step | None = None
+    numerics: Any = None  # `poisonlib.training.Numerics`: the precision to craft in, and whether the gradient is compiled
+
+
+class Attack(registry.Choice, Protocol):
+    """An attack: a frozen dataclass with one verb, ``craft``. It never trains: it declares the networks that it needs.
+
+    The defaults below are those of an attack that optimises nothing and does not know the defence.
+    """
+
+    eps: float | None = None  # largest change of a pixel in units of [0, 1]; None if there is no such bound
+    adaptive: str = "none"  # how the attacker uses what they know of the defence; "none" if they do not
+
+    @property
+    def surrogates(self) -> tuple[Surrogate, ...]:
+        """The networks that ``threat_model.surrogates`` must hold."""
+        return ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether the attack changes no training image: a clean control."""
+        return False
+
+    def craft(self, threat_model: ThreatModel, seed: int) -> tuple[Poison, Goal]:
+        """The poisoned images, and the goal by which success is measured."""
+        raise NotImplementedError
+
+    def validate(self, threat_model: ThreatModel) -> None:
+        """Raises ValueError where the attack cannot work, whatever the seed. ``threat_model`` has no surrogates yet."""
+
+    def facing(self, defended: bool) -> "Attack":
+        """The attack on a victim with or without a defence to adapt to."""
+        return self
+
+    def objective(self, threat_model: ThreatModel, poison: Poison, goal: Goal, seed: int) -> float | None:
+        """The optimised objective at stored poisons (the lower, the better); None for an attack that optimises nothing."""
+        return None
+
+    def trace(self, threat_model: ThreatModel, seed: int) -> Float[Tensor, " steps"] | None:
+        """The objective before each step, on the CPU; None for an attack that optimises nothing."""
+        return None
 
 
 def names() -> list[str]:
+    """The attacks of this package."""
     return registry.names(__name__)
 
 
-def load(choice, **numbers):
-    """The attack that ``choice`` names: ``load("patch", share=0.1)``, ``load("patch(share=0.1)")``."""
-    return registry.load(__name__, "Attack", choice, **numbers)
+def load(choice, **values) -> Attack:
+    """An attack: ``load("patch", poison_rate=0.1)``, ``load("patch(poison_rate=0.1)")``, ``load("my_package.MyAttack")``."""
+    return registry.load(__name__, Attack, choice, **values)
+
+
+def craft(attack, threat_model: ThreatModel, *, seed: int) -> tuple[Poison, Goal]:
+    """The poison and goal of an attack, or of its name, with all checks.
+
+    Raises ValueError where the attack cannot work on these data or lacks surrogates, and where a poison breaks the attack's own eps.
+    """
+    attack = load(attack)
+    attack.validate(threat_model)
+    if len(threat_model.surrogates) < len(attack.surrogates):
+        wanted, given = len(attack.surrogates), len(threat_model.surrogates)
+        raise ValueError(f"surrogates: {registry.label(attack)} needs {wanted} trained networks in its threat model, not {given}")
+    poison, goal = attack.craft(threat_model, seed)
+    change = largest_change(threat_model.train, poison)
+    if attack.eps is not None and change > attack.eps * 255 + 1e-4:
+        raise ValueError(
+            f"{registry.label(attack)} changed a pixel by {change}/255, which is more than its eps of {attack.eps * 255:g}/255"
+        )
+    return poison, goal
+
+
+def largest_change(train: ImageSet, poison: Poison) -> int:
+    """The largest change of a pixel, in steps of 1/255. Raises KeyError or ValueError where the poison does not fit the set."""
+    if not len(poison):
+        return 0
+    base = train.pixels(train.positions(poison.ids.to(train.device)))
+    if base.shape != poison.images.shape:
+        raise ValueError(f"poisons of shape {tuple(poison.images.shape[1:])}; the training images are {train.shape}")
+    return int((poison.images.to(base.device).int() - base.int()).abs().max())
+
+
+def given(poison: Poison, goal: Goal, title: str) -> Attack:
+    """An attack that was crafted elsewhere: poison and goal, kept in the output folder under a digest, for trials to use.
+
+    ``title`` is what tables and figures call the attack. The returned attack can be given to `experiments.grid`.
+    """
+    from .external import store
+
+    return store(poison, goal, title)

@@ -1,8 +1,8 @@
-"""Second derivatives with respect to pixels for 7 forward passes instead of 8.
+"""Second derivatives with respect to pixels at the cost of 7 forward passes instead of 8.
 
-PyTorch's double backward of a convolution makes a gradient of the weights that a craft has no use for, and that of batch
-normalisation goes over the memory again and again. Both layers, in eval mode, are linear in their parameters and affine in their
-input, and then a few calls of the layer itself give every derivative.
+PyTorch's double backward of a convolution computes a gradient of the weights that crafting does not use, and that of batch
+normalisation is bound by memory. In eval mode both layers are linear in their parameters and affine in their input, so a few calls of
+the layer itself give every derivative.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 
 class ForPixels(TorchFunctionMode):
-    """Within, ``torch.autograd.grad(..., create_graph=True)`` gives gradients that can be differentiated once more, cheaply.
+    """Inside the block, ``torch.autograd.grad(..., create_graph=True)`` returns gradients whose derivatives are cheap.
 
-    Only with respect to what the network saw, as constant weights make the second derivative cheap; values stay as they are.
+    They can be differentiated with respect to the network's input only, as weights count as constants; values do not change.
     """
 
     def __torch_function__(self, function, types, arguments=(), named=None):
@@ -41,11 +41,11 @@ class Convolution:
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def linear(self, x, weight, bias=None):
-        """The layer without what does not depend on x."""
+        """The part of the layer that is linear in x."""
         return self(x, weight)
 
     def adjoint(self, g, x, weight, bias=None):
-        """The transpose of `linear`: the gradient of x, of which only the shape is used."""
+        """The transpose of `linear`, applied to g; only the shape of x is used."""
         return self._gradients(g, x, weight, [True, False, False])[0]
 
     def backward(self, g, x, weight, bias=None):
@@ -122,7 +122,7 @@ def _batch_norm(x, mean, variance, weight=None, bias=None, training=False, momen
 
 
 def _cast(*tensors: Tensor):
-    """As autocast would, but before they are saved: their gradients are computed with tensors of one type."""
+    """Cast as autocast would, but before saving: gradients then use tensors of one type."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return tensors

@@ -1,4 +1,4 @@
-"""The loop around every attack on pixels: Adam on the sign of a gradient, and a projection after each step."""
+"""The optimisation loop of attacks on pixels: Adam on the sign of the gradient, and a projection after each step."""
 
 from collections.abc import Callable
 
@@ -8,24 +8,30 @@ from torch import Tensor
 
 from ..tensors import project
 
-DROPS = (2.667, 1.6, 1.142)  # the rate falls by ten at these fractions of the steps, rounded down: 93, 156 and 218 of 250
+MILESTONES = (2.667, 1.6, 1.142)  # steps / milestone, rounded down, divides the step size by ten: 93, 156 and 218 of 250
 
-Pull = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+ValueAndGrad = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 def minimise(
-    pull: Pull, base: Float[Tensor, "m c h w"], start: Float[Tensor, "m c h w"], eps: float, steps: int, rate: float
+    value_and_grad: ValueAndGrad,
+    base: Float[Tensor, "m c h w"],
+    start: Float[Tensor, "m c h w"],
+    eps: float,
+    steps: int,
+    step_size: float,
 ) -> tuple[Float[Tensor, "m c h w"], Float[Tensor, " steps"]]:
-    """(perturbation, objective before each step): ``pull(base + delta, i)`` gives the objective of step i and its gradient.
+    """(perturbation, objective before each step), where ``value_and_grad(base + delta, i)`` returns the objective of step i and its
+    gradient.
 
-    ``start`` and the result lie within ``eps`` of zero and keep ``base + delta`` in [0, 1]; ``rate`` is the first step's length.
+    The result lies within ``eps`` of zero and keeps ``base + delta`` in [0, 1]; ``step_size`` is the length of the first step.
     """
     delta = project(start, base, eps)
-    adam, values = torch.optim.Adam([delta], lr=rate), []
-    drops = [max(1, int(steps / fraction)) for fraction in DROPS]  # the first step is a whole one, however few there are
+    adam, values = torch.optim.Adam([delta], lr=step_size), []
+    milestones = [max(1, int(steps / fraction)) for fraction in MILESTONES]  # the first step is never shortened
     for i in range(steps):
-        adam.param_groups[0]["lr"] = rate * 0.1 ** sum(i >= drop for drop in drops)
-        value, gradient = pull(base + delta, i)
+        adam.param_groups[0]["lr"] = step_size * 0.1 ** sum(i >= milestone for milestone in milestones)
+        value, gradient = value_and_grad(base + delta, i)
         delta.grad = gradient.sign()
         adam.step()
         delta.copy_(project(delta, base, eps))

@@ -6,70 +6,68 @@ import torch
 from jaxtyping import Int64, Integer
 from torch import Tensor
 
+from .. import check
 from ..data import Goal, ImageSet, Poison
 from ..rng import stream
-from . import Scene
+from . import Attack, ThreatModel
 
 VARIANTS = ("paper", "released", "exported")
 
 
 @dataclass(frozen=True)
-class Attack:
-    """``share`` of the target class's training images bear the trigger; success is counted on the victim class's test images.
+class Patch(Attack):
+    """Puts the trigger on a share of the intended class's training images; success is measured on the source class's test images.
 
-    ``share=0`` poisons nothing: the clean control, whose success is the chance rate. Variants: ``paper`` puts a trigger of black
-    and white channel values at a random place in each image; ``released`` is the public code, with the bottom-right corner and
-    values ``mean`` and ``1 + mean`` (it divides by the standard deviation but forgets the mean), which leave the pixel range and
-    so are stored as int16; ``exported`` is the same after the clipping that any 8-bit image file brings.
+    ``poison_rate=0`` poisons nothing: the clean control, whose success is the chance rate. Variants: ``paper`` puts a trigger of
+    black and white channel values at a random place in each image; ``released`` is the public code, with the bottom-right corner
+    and values ``mean`` and ``1 + mean`` (it divides by the deviation but forgets the mean), which leave the pixel range and are
+    stored as int16; ``exported`` is the same after the clipping of any 8-bit image file.
     """
 
-    share: float = 0.1
+    poison_rate: float = 0.1  # poisons as a share of the intended class's training images
     size: int = 4  # pixels a side; DP-InstaHide, section 2.1
     variant: str = "paper"
 
     def __post_init__(self):
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share={self.share}: a share of the target class, from 0 (clean control) to 1")
-        if self.size < 1:
-            raise ValueError(f"size={self.size}: at least 1 pixel a side")
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant={self.variant!r}: choose one of {', '.join(VARIANTS)}")
+        check.share("poison_rate", self.poison_rate, "the intended class")
+        check.whole("size", self.size, 1)
+        check.one_of("variant", self.variant, VARIANTS)
 
     @property
     def clean(self) -> bool:
         """Whether the training set stays as it is."""
-        return self.share == 0
+        return self.poison_rate == 0
 
-    def refuse(self, scene: Scene) -> None:
-        """Raises ValueError where the trigger is larger than the images, or a class too small for a poison or for a test image."""
-        self._refuse_size(scene.train)
-        smallest = scene.train.smallest_class
-        if self.share and not self._count(smallest):
+    def validate(self, threat_model: ThreatModel) -> None:
+        """Raises ValueError where the trigger is larger than the images, or a class too small for a poison or a test image."""
+        self._check_size(threat_model.train)
+        smallest = threat_model.train.smallest_class
+        if self.poison_rate and not self._count(smallest):
             raise ValueError(
-                f"share={self.share}: that is no poison in the smallest class, which has {smallest} training images; "
-                "choose a larger share or a larger training set"
+                f"poison_rate={self.poison_rate}: no poison in the smallest class, which has {smallest} training images; "
+                "choose a larger rate or a larger training set"
             )
-        if not scene.test.smallest_class:
-            raise ValueError("success is counted on the test images of one class, and one class has none: choose a larger test set")
+        if not threat_model.test.smallest_class:
+            raise ValueError("success is measured on the test images of one class, and a class has none: choose a larger test set")
 
-    def _refuse_size(self, train: ImageSet) -> None:
+    def _check_size(self, train: ImageSet) -> None:
         if self.size > min(train.shape[1:]):
             raise ValueError(f"size={self.size}: the trigger is larger than the images, {train.shape[1]} x {train.shape[2]}")
 
-    def craft(self, scene: Scene, seed: int) -> tuple[Poison, Goal]:
-        """Random target and victim class, random trigger, random rows; nothing is optimised."""
-        train, test = scene.train, scene.test
-        self._refuse_size(train)
-        wanted, victim = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
+    def craft(self, threat_model: ThreatModel, seed: int) -> tuple[Poison, Goal]:
+        """Random intended and source class, random trigger, random images; nothing is optimised."""
+        train, test = threat_model.train, threat_model.test
+        self._check_size(train)
+        intended, source = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
         trigger = self.trigger(train, seed)
-        base = self._chosen(train.of_class(wanted), seed)
-        poison = Poison(base.rows, self.stamp(base.images, trigger, stream(seed, "places in training images")))
-        aim = test.of_class(victim)
-        goal = Goal(self.stamp(aim.images, trigger, stream(seed, "places in test images")), aim.labels, aim.rows, wanted)
-        return poison, goal
+        base = self._chosen(train.of_class(intended), seed)
+        poison = Poison(base.ids, self.stamp(base.images, trigger, stream(seed, "places in training images")))
+        aim = test.of_class(source)
+        patched = self.stamp(aim.images, trigger, stream(seed, "places in test images"))
+        return poison, Goal(patched, aim.labels, aim.ids, intended)
 
     def trigger(self, like: ImageSet, seed: int) -> Integer[Tensor, "c s s"]:
-        """Bernoulli(1/2) for every channel and pixel, in stored units."""
+        """Bernoulli(1/2) for every channel and pixel, as stored pixels."""
         shape = (like.shape[0], self.size, self.size)
         bits = torch.randint(2, shape, generator=stream(seed, "trigger")).float()
         if self.variant == "paper":
@@ -88,14 +86,14 @@ class Attack:
         return paste(images, trigger.to(images.device), places.to(images.device))
 
     def _chosen(self, base: ImageSet, seed: int) -> ImageSet:
-        """The first so many of a random order, so that a smaller share is always part of a larger one."""
+        """The first images of a random order, so that the poisons of a smaller rate are among those of a larger one."""
         order = torch.randperm(len(base), generator=stream(seed, "poison rows"))
-        chosen = base.take(order[: self._count(len(base))].to(base.rows.device))
-        return chosen.take(chosen.rows.argsort())
+        chosen = base.take(order[: self._count(len(base))].to(base.ids.device))
+        return chosen.take(chosen.ids.argsort())
 
     def _count(self, images: int) -> int:
-        """Poisons in a class of so many images."""
-        return round(self.share * images)
+        """The number of poisons in a class of this many images."""
+        return round(self.poison_rate * images)
 
 
 def paste(

@@ -1,10 +1,24 @@
-"""A colour as a tensor, made on the device it is used on: copying it there would make the host wait."""
+"""Colours for what an augmentation paints: checked when it is made, a tensor where it is used."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import check
+
+
+def check_colour(fill: tuple[float, ...]) -> None:
+    """Raises ValueError unless ``fill`` is one level in [0, 1] for all channels, or one for each."""
+    for level in fill or (float("nan"),):
+        check.number("fill", level, 0, 1)
+
+
+def check_channels(fill: tuple[float, ...], channels: int) -> None:
+    """Raises ValueError unless ``fill`` has one level, or as many as the images have channels."""
+    if len(fill) not in (1, channels):
+        raise ValueError(f"fill={fill!r}: choose 1 level, or {channels}, one for each channel")
+
 
 def colour(fill: tuple[float, ...], x: Float[Tensor, "n c h w"]) -> Float[Tensor, "levels 1 1"]:
-    """``fill`` (one level, or one a channel) in x's dtype, on x's device, ready to broadcast over images."""
+    """``fill`` in x's dtype, made on x's device (a copy from the host would make the host wait), ready to broadcast over images."""
     return torch.stack([x.new_full((1, 1), level) for level in fill])

@@ -1,4 +1,4 @@
-"""Draws that several augmentations need and torch has no public, generator-aware call for; all on the CPU."""
+"""Random draws that several augmentations share and for which torch has no public call that takes a generator; on the CPU."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,11 +13,11 @@ def dirichlet(n: int, k: int, alpha: float, generator: torch.Generator) -> Float
 
 
 def partners(n: int, k: int, generator: torch.Generator) -> Int64[Tensor, "n k"]:
-    """For each of n images itself and k - 1 others, all distinct: positions 0..n-1.
+    """For each of n images itself and k - 1 distinct others: positions 0..n-1.
 
-    The images stand in a circle in uniformly random order and each takes its next k - 1 neighbours. Seen from one image these are a
-    uniform ordered sample without replacement, as the order of the rest of the circle is uniform; seen from the batch every image
-    is used exactly k times. Raises ValueError where k > n.
+    The images are put in a circle in uniformly random order, and each takes its next k - 1 neighbours. For one image these are a
+    uniform ordered sample without replacement, as the order of the rest of the circle is uniform; over the batch, every image is
+    used exactly k times. Raises ValueError where k > n.
     """
     if k > n:
         raise ValueError(f"a mix of k={k} distinct images cannot be drawn from a batch of n={n}; choose at most k={n}")

@@ -1,4 +1,4 @@
-"""Random crop: each image is padded with black and a window of its own size is cut out, at whole pixels.
+"""Random crop: each image is padded with black, and a window of its original size is cut out.
 
 torchvision's ``RandomCrop(size, padding=pad)``, the augmentation of the poisoning benchmark (Schwarzschild et al., "Just How Toxic
 is Data Poisoning?").
@@ -11,30 +11,31 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from . import Draw, _check
+from .. import check
+from . import Augment, Params
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Shifts each image by -pad..pad whole pixels in each direction; what comes in from outside is black; labels stay."""
+class Crop(Augment):
+    """Shifts each image by -pad..pad whole pixels in each direction; the border is filled with black; labels stay."""
 
     pad: int = 4
 
     def __post_init__(self):
-        _check.number("pad", self.pad, 0)
+        check.number("pad", self.pad, 0)
 
-    def draw(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draw:
+    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
         """``corner`` (n, 2): row and column of the window's first pixel in the padded image, each uniform in 0..2*pad."""
         return {"corner": torch.randint(2 * self.pad + 1, (n, 2), generator=generator)}
 
     def apply(
-        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], draw: Draw, generator: torch.Generator | None = None
+        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        return _Window.apply(x, draw["corner"], self.pad), y
+        return _Window.apply(x, params["corner"], self.pad), y
 
 
 class _Window(torch.autograd.Function):
-    """One window of each padded image. Its gradient is the opposite window of the padded gradient: fast, and no sums to reorder."""
+    """One window of each padded image. Its gradient is the opposite window of the padded gradient: fast and deterministic."""
 
     generate_vmap_rule = True
 

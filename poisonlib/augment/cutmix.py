@@ -1,8 +1,8 @@
-"""CutMix: a box of each image is replaced by the same box of another, and the label by the pixel shares that both then own.
+"""CutMix: the same box of another image replaces a box of each image, and the label is mixed by the pixel shares of both.
 
 Yun et al., "CutMix", arXiv:1905.04899, section 3.1; Borgnia et al., "Strong data augmentation sanitizes poisoning and backdoor
-attacks", section 3. The random activation is that of the CutMix code for CIFAR, which DP-InstaHide keeps (section A.2); Borgnia et
-al. mention none: ``probability=1.0``.
+attacks", section 3. Activation with probability 1/2 is that of the CutMix code for CIFAR, as in DP-InstaHide (section
+A.2); Borgnia et al. mention none: ``probability=1.0``.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import Draw, _check
+from .. import check
+from . import Augment, Params
 from ._box import area, inside, random_boxes
 from ._random import LEAST_ALPHA, dirichlet, partners
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Pastes, with a probability of its own for each image, a box from another image of the batch.
+class CutMix(Augment):
+    """Pastes a box from another image of the batch into each image, independently with ``probability``.
 
-    The box's sides are ``sqrt(1 - lambda)`` of the image's, lambda ~ Beta(alpha, alpha), rounded to pixels; its centre is uniform
+    The box's sides are ``sqrt(1 - lambda)`` of the image's, lambda ~ Beta(alpha, alpha), rounded to pixels; its centre is uniform,
     and it is clipped at the border. ``variant="released"`` is the public code: one box, one lambda, one permutation (in which an
     image may meet itself) and one activation for the whole batch, and sides cut down to an even number.
     """
@@ -30,14 +31,14 @@ class Augment:
     variant: str = "paper"
 
     def __post_init__(self):
-        _check.number("alpha", self.alpha, LEAST_ALPHA)
-        _check.number("probability", self.probability, 0, 1)
-        _check.variant(self.variant)
+        check.number("alpha", self.alpha, LEAST_ALPHA)
+        check.share("probability", self.probability)
+        check.variant(self.variant)
 
-    def draw(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draw:
-        """``box`` (n, 4): top, left, bottom, right, empty where inactive; ``partner`` (n,): whose pixels come in.
+    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
+        """``box`` (n, 4): top, left, bottom, right, empty where inactive; ``partner`` (n,): the image that the box comes from.
 
-        Raises ValueError where "paper" is to find another image in a batch of one.
+        Raises ValueError for a batch of one, in which "paper" finds no other image.
         """
         _, h, w = shape
         released = self.variant == "released"
@@ -50,9 +51,9 @@ class Augment:
         return {"box": box, "partner": torch.randperm(n, generator=generator) if released else partners(n, 2, generator)[:, 1]}
 
     def apply(
-        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], draw: Draw, generator: torch.Generator | None = None
+        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
         h, w = x.shape[2:]
-        share = area(draw["box"]).to(y.dtype) / (h * w)
-        mixed = torch.where(inside(draw["box"], h, w), x[draw["partner"]], x)
-        return mixed, (1 - share) * y + share * y[draw["partner"]]
+        share = area(params["box"]).to(y.dtype) / (h * w)
+        mixed = torch.where(inside(params["box"], h, w), x[params["partner"]], x)
+        return mixed, (1 - share) * y + share * y[params["partner"]]

@@ -1,4 +1,4 @@
-"""Horizontal flip: the mirror image, for some of the images (the standard CIFAR augmentation; DP-InstaHide, section A.2)."""
+"""Horizontal flip of some of the images (the standard CIFAR augmentation; DP-InstaHide, section A.2)."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import Draw, _check
+from .. import check
+from . import Augment, Params
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Mirrors each image left to right with a probability of its own; labels stay."""
+class Flip(Augment):
+    """Mirrors each image left to right, independently with ``probability``; labels stay."""
 
     probability: float = 0.5
 
     def __post_init__(self):
-        _check.number("probability", self.probability, 0, 1)
+        check.share("probability", self.probability)
 
-    def draw(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draw:
+    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
         """``flip`` (n,): which images are mirrored."""
         return {"flip": torch.rand(n, generator=generator) < self.probability}
 
     def apply(
-        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], draw: Draw, generator: torch.Generator | None = None
+        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        return torch.where(draw["flip"][:, None, None, None], x.flip(-1), x), y
+        return torch.where(params["flip"][:, None, None, None], x.flip(-1), x), y

@@ -1,7 +1,7 @@
 """MaxUp: of several random augmentations of each image, train on the one with the largest loss (Gong et al., arXiv:2002.09024).
 
 Borgnia et al., "Strong data augmentation", section 4.2, and DP-InstaHide, sections 2.2 and A.2: the worst of four cutouts, from
-the sixth epoch on. Its other sentence, section 2, speaks of the *lowest* loss, and the public code never takes a maximum.
+the sixth epoch on. Section 2 of DP-InstaHide speaks of the *lowest* loss instead, and the public code never takes a maximum.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import Draw, Judge, _check, pipeline
+from .. import check
+from . import Augment, Params, PerSampleLoss, Pipeline, pipeline
 
 
 @dataclass(frozen=True)
-class Augment:
-    """The worst of ``m`` draws of ``inner`` (any augmentations, joined by +) for each image, from epoch ``start`` (counted from 0).
+class MaxUp(Augment):
+    """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` (from 0) on.
 
-    The candidates are judged by the network as it stands, in eval mode and without gradient, and only the chosen ones are trained
-    on. That costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the
-    chosen images. ``variant="released"`` is what the public code does: the draws are applied one upon
-    the other, in place, so that all candidates are one image with m cutouts, and its mean loss is trained on. There the inner
-    augmentation is ``cutout(variant='released')`` and the start, 6.
+    The current network, in eval mode and without gradients, computes the loss of each candidate; only the worst are trained on. This
+    costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the chosen images.
+    ``variant="released"`` is the public code: the m samples are applied one upon the other, in place, so that all candidates are one
+    image with m cutouts, and its mean loss is trained on; there ``inner`` is ``cutout(variant='released')`` and ``start`` 6.
     """
 
     inner: str = "cutout"
@@ -32,51 +32,54 @@ class Augment:
     adversarial: ClassVar[bool] = True
 
     def __post_init__(self):
-        _check.number("m", self.m, 1)
-        _check.number("start", self.start, 0)
-        _check.variant(self.variant)
-        if not self.parts.parts or any(getattr(part, "adversarial", False) for part in self.parts.parts):
+        check.whole("m", self.m, 1)
+        check.whole("start", self.start, 0)
+        check.variant(self.variant)
+        if not self.candidates.parts or any(part.adversarial for part in self.candidates.parts):
             raise ValueError(f"inner={self.inner!r}: choose one or more augmentations other than maxup")
 
     @property
-    def parts(self):
+    def candidates(self) -> Pipeline:
         """The inner augmentations."""
         return pipeline(self.inner)
 
-    def draw(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draw:
-        """Everything that m draws of the inner augmentations hold, under ``"trial/part/name"``."""
-        draws = [self.parts.draw(n, shape, generator) for _ in range(self.m)]
+    def depends_on(self) -> tuple[type, ...]:
+        return type(self), *(cls for part in self.candidates.parts for cls in part.depends_on())
+
+    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
+        """The parameters of m samples of the inner augmentations, under ``"candidate/part/name"``."""
+        samples = [self.candidates.sample_params(n, shape, generator) for _ in range(self.m)]
         return {
-            f"{trial}/{part}/{name}": tensor
-            for trial, parts in enumerate(draws)
-            for part, draw in enumerate(parts)
-            for name, tensor in draw.items()
+            f"{candidate}/{part}/{name}": tensor
+            for candidate, parts in enumerate(samples)
+            for part, params in enumerate(parts)
+            for name, tensor in params.items()
         }
 
     def apply(
         self,
         x: Float[Tensor, "n c h w"],
         y: Float[Tensor, "n k"],
-        draw: Draw,
+        params: Params,
         generator: torch.Generator | None = None,
-        judge: Judge | None = None,
+        per_sample_loss: PerSampleLoss | None = None,
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        """Without a ``judge`` nobody can say which is worst: each image then has its first draw."""
+        """Without ``per_sample_loss`` there is no worst candidate: each image then gets its first."""
         if self.variant == "released":
-            for trial in range(self.m):
-                x, y = self.parts.apply(x, y, self._of(draw, trial), generator)
+            for candidate in range(self.m):
+                x, y = self.candidates.apply(x, y, self._params_of(params, candidate), generator)
             return x, y
-        if judge is None:
-            return self.parts.apply(x, y, self._of(draw, 0), generator)
-        tried = [self.parts.apply(x, y, self._of(draw, trial), generator) for trial in range(self.m)]
-        worst = torch.stack([judge(new_x.detach(), new_y) for new_x, new_y in tried]).argmax(0)  # all at once is slower on a CPU
+        if per_sample_loss is None:
+            return self.candidates.apply(x, y, self._params_of(params, 0), generator)
+        tried = [self.candidates.apply(x, y, self._params_of(params, i), generator) for i in range(self.m)]
+        losses = [per_sample_loss(new_x.detach(), new_y) for new_x, new_y in tried]  # all at once is slower on a CPU
+        worst, image = torch.stack(losses).argmax(0), torch.arange(len(x), device=x.device)
         xs, ys = (torch.stack(values) for values in zip(*tried, strict=True))
-        image = torch.arange(len(x), device=x.device)
         return xs[worst, image], ys[worst, image]
 
-    def _of(self, draw: Draw, trial: int) -> list[Draw]:
-        keys = {name: tuple(name.split("/")) for name in draw}
+    def _params_of(self, params: Params, candidate: int) -> list[Params]:
+        keys = {name: tuple(name.split("/")) for name in params}
         return [
-            {key[2]: draw[name] for name, key in keys.items() if key[:2] == (str(trial), str(part))}
-            for part in range(len(self.parts.parts))
+            {key[2]: params[name] for name, key in keys.items() if key[:2] == (str(candidate), str(part))}
+            for part in range(len(self.candidates.parts))
         ]

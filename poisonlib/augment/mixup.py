@@ -1,4 +1,4 @@
-"""k-way mixup: every training image is a weighted mean of k images, and its label the same mean of their labels.
+"""k-way mixup: each training image is a weighted mean of k images, and its label the same mean of their labels.
 
 Zhang et al., "mixup", arXiv:1710.09412; k images with Dirichlet weights: Borgnia et al., "Strong data augmentation sanitizes
 poisoning and backdoor attacks", section 3; equal weights, drawn without replacement: DP-InstaHide, eq. 1 and section 3.
@@ -10,17 +10,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from . import Draw, _check
+from .. import check
+from . import Augment, Params
 from ._random import LEAST_ALPHA, dirichlet, partners
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Mixes each image with k - 1 distinct others of its batch, with weights of its own from Dirichlet(alpha, ..., alpha).
+class Mixup(Augment):
+    """Mixes each image with k - 1 distinct others of its batch, with its own weights from Dirichlet(alpha, ..., alpha).
 
     ``alpha=None`` gives every image of a mix the weight 1/k, as DP-InstaHide's theorem assumes. ``variant="released"`` is the
-    public code: one weight vector for the whole batch, and k independent permutations of it, so an image may be mixed with itself;
-    equal weights are not in that code, yet ``alpha=None`` is allowed with it.
+    public code: one weight vector for the whole batch and k independent permutations of it, so that an image may be mixed with itself;
+    that code has no equal weights, but ``alpha=None`` is accepted.
     """
 
     k: int = 2
@@ -28,15 +29,15 @@ class Augment:
     variant: str = "paper"
 
     def __post_init__(self):
-        _check.number("k", self.k, 1)
-        _check.variant(self.variant)
+        check.whole("k", self.k, 1)
+        check.variant(self.variant)
         if self.alpha is not None:
-            _check.number("alpha", self.alpha, LEAST_ALPHA)
+            check.number("alpha", self.alpha, LEAST_ALPHA)
 
-    def draw(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draw:
+    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
         """``partner`` (n, k): the members of each mix, itself first in "paper"; ``weight`` (n, k): their weights, which sum to 1.
 
-        Raises ValueError where "paper" is to draw k > n distinct images.
+        Raises ValueError where "paper" needs more distinct images than the batch has (k > n).
         """
         rows = 1 if self.variant == "released" else n
         weight = torch.full((rows, self.k), 1 / self.k) if self.alpha is None else dirichlet(rows, self.k, self.alpha, generator)
@@ -47,9 +48,9 @@ class Augment:
         return {"partner": partner, "weight": weight.repeat(n // rows, 1)}
 
     def apply(
-        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], draw: Draw, generator: torch.Generator | None = None
+        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        mixed = (_mix(values.flatten(1), draw["partner"], draw["weight"]) for values in (x, y))
+        mixed = (_mix(values.flatten(1), params["partner"], params["weight"]) for values in (x, y))
         return next(mixed).view_as(x), next(mixed)
 
 

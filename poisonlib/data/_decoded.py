@@ -1,7 +1,7 @@
 """Folders of image files, decoded once into a memory-mapped array.
 
-While it is built, the pixels lie in ``<name>-<hash>.part`` and ``<name>-<hash>.done`` holds one byte a chunk, 1 where the chunk is
-whole; an interrupted build goes on with the chunks that are not. Only the finished array gets the ending ``.npy``.
+While the array is built, ``<name>-<hash>.part`` holds the pixels and ``<name>-<hash>.done`` one byte a chunk, 1 where the chunk is
+complete; an interrupted build continues with the other chunks. Only the finished array is called ``.npy``.
 """
 
 import hashlib
@@ -33,32 +33,72 @@ def listing(folder: Path) -> list[str]:
 def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Callable) -> Path:
     """The file for `mapped` with the pixels of ``files`` (relative to ``folder``), in that order.
 
-    ``read(path)`` gives a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later ones,
-    for the same names, file sizes and ``size``, only find the file. Raises ValueError that names an image which cannot be read.
+    ``read(path)`` returns a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later calls
+    with the same names, file sizes and ``size`` find the file. Raises ValueError that names an image which cannot be read.
     """
     from filelock import FileLock
 
     target = _where.cache() / f"{name}-{_key(folder, files, size)}.npy"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):  # a second process waits for the first and takes over if that one dies
+        with FileLock(target.with_suffix(".lock")):  # a second process waits, and takes over if the first dies
             if not target.exists():
                 _build(target, [folder / file for file in files], size, read)
     return target
 
 
 def mapped(file: Path) -> UInt8[Tensor, "n 3 s s"]:
-    """The pixels upon the mapped file, copied where they are written to: a change takes a page of memory, and the file stays."""
+    """The pixels of the mapped file, copy-on-write: a change takes a page of memory and leaves the file as it is."""
     import numpy as np
 
     return torch.from_numpy(np.load(file, mmap_mode="c"))
 
 
+def digest(files: Sequence[tuple[Path, str]]) -> str:
+    """A digest of the names, as given beside each path, and sizes of files."""
+    text = "".join(f"{name}\t{os.stat(path).st_size}\n" for path, name in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def covering(path: Path, size: int, short: int):
+    """The PIL image at ``path``, RGB, its shorter side resized to ``short`` (bilinear, antialiased) and the centre cut out.
+
+    As torchvision's ``Resize(short)`` and ``CenterCrop(size)`` do.
+    """
+    from PIL import Image
+
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    width, height = (short * side // min(image.size) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+def image(path: Path, size: int | None, grey: bool = False) -> UInt8[Tensor, "c h w"]:
+    """The pixels of an image file, RGB or grey, resized to cover ``size`` x ``size`` unless it has that size; None: as it is.
+
+    Raises ValueError that names a file which cannot be read.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            found = file.convert("L" if grey else "RGB")
+        if size and found.size != (size, size):
+            found = covering(path, size, size)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    pixels = torch.from_numpy(np.array(found))
+    return pixels[None] if grey else pixels.permute(2, 0, 1).contiguous()
+
+
 def _key(folder, files, size):
-    digest = hashlib.sha256(f"{size}/{CHUNK}\n".encode())
+    head = hashlib.sha256(f"{size}/{CHUNK}\n".encode())
     for file in files:
-        digest.update(f"{file}\t{os.stat(folder / file).st_size}\n".encode())
-    return digest.hexdigest()[:16]
+        head.update(f"{file}\t{os.stat(folder / file).st_size}\n".encode())
+    return head.hexdigest()[:16]
 
 
 def _build(target, files, size, read):
@@ -73,7 +113,7 @@ def _build(target, files, size, read):
     def fill(chunk):
         for row in chunks[chunk]:
             pixels[row] = _pixels(files[row], size, read)
-        pixels.flush()  # before the tick, which must not outlive the pixels when the power fails
+        pixels.flush()  # before the tick: after a power failure a tick must not stand for lost pixels
         whole[chunk] = 1
         whole.flush()
         return len(chunks[chunk])
@@ -87,13 +127,13 @@ def _build(target, files, size, read):
 
 
 def _begun(part, done, shape):
-    """(pixels, ticks) as an earlier build left them, or fresh ones, mapped for writing."""
+    """(pixels, ticks), mapped for writing, as an earlier build left them or new."""
     import numpy as np
     from numpy.lib.format import open_memmap
 
     count = -(-shape[0] // CHUNK)
     if not (part.exists() and done.exists() and done.stat().st_size == count):
-        done.unlink(missing_ok=True)  # first, so that no old tick ever vouches for the new, empty array
+        done.unlink(missing_ok=True)  # first, so that no old tick stands for the new, empty array
         part.unlink(missing_ok=True)
         _check_room(part.parent, int(np.prod(shape)))
         open_memmap(part, mode="w+", dtype=np.uint8, shape=shape).flush()
@@ -102,11 +142,9 @@ def _begun(part, done, shape):
 
 
 def _check_room(folder, need):
-    """Raises OSError where the disk is too small; writing to a mapped file on a full disk would kill the process unexplained."""
+    """Raises OSError where the disk is too small: writing to a mapped file on a full disk would kill the process without a message."""
     if (free := shutil.disk_usage(folder).free) < need:
-        raise OSError(
-            f"{folder} has {free / 1e9:.1f} GB left of the {need / 1e9:.1f} GB wanted; POISONLIB_CACHE names another folder"
-        )
+        raise OSError(f"{folder} has {free / 1e9:.1f} GB left and needs {need / 1e9:.1f} GB; POISONLIB_CACHE names another folder")
 
 
 def _pixels(path, size, read):
@@ -114,7 +152,7 @@ def _pixels(path, size, read):
 
     try:
         image = read(path)
-    except (OSError, SyntaxError, ValueError) as error:  # PIL's three ways of saying that a file is broken
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for a broken file
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if image.size != (size, size) or image.mode != "RGB":
         raise ValueError(f"{path} is {image.size[0]} x {image.size[1]} {image.mode}, not {size} x {size} RGB")

@@ -1,65 +1,73 @@
-"""ImageNet, Imagenette, or any tree of class folders with images in them."""
+"""ImageNet, Imagenette, or any tree of class folders with images in them, too large for memory."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from .. import paths
-from . import _decoded
+from .. import check, paths
+from . import Data, _decoded
 from ._types import ImageSet
 
-MEAN = (0.485, 0.456, 0.406)  # the usual numbers for ImageNet
+MEAN = (0.485, 0.456, 0.406)  # the usual values for ImageNet
 STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Data:
-    """Colour images (3, size, size); classes are the folders of ``train/``, in sorted order.
+class ImageNet(Data):
+    """Colour images (3, size, size); the classes are the folders in ``train/``, sorted.
 
-    Rows are positions in the list of files, ordered by class and then by name. Raises ValueError for a number out of range.
+    An id is a position in the list of files, ordered by class and then by name. Raises ValueError for a value out of range.
     """
 
-    folder: str = "imagenet"  # below the data root, or an absolute path; holds train/ and val/ (or test/)
-    size: int = 224  # pixels a side: the shorter side is made size * 256 / 224 pixels long, then the centre is cut out
+    folder: str = "imagenet"  # relative to the data root, or absolute; holds train/ and val/ (or test/)
+    size: int = 224  # pixels a side: the shorter side is resized to size * 256 / 224 pixels, then the centre is cut out
+    content: str = field(default="", metadata={"shown": False})  # digest of the files' names and sizes; see `resolved`
 
     def __post_init__(self):
-        if self.size < 1:
-            raise ValueError(f"size={self.size}: choose 1 or more")
+        check.whole("size", self.size, 1)
+
+    def resolved(self) -> "ImageNet":
+        """The same with the digest of the files that are there now; unchanged where there are none."""
+        found = [(folder.name, _decoded.listing(folder)) for folder in (self._folder("train"), self._folder("test"))]
+        listed = [(self._root / name / file, f"{name}/{file}") for name, files in found for file in files]
+        return replace(self, content=_decoded.digest(listed)) if listed else self
 
     def load(self, split: str, download: bool = False) -> ImageSet:
-        """One split, decoded on first use. Nothing is downloaded; raises FileNotFoundError that says which tree is wanted."""
-        root = paths.data() / Path(self.folder).expanduser()
-        folder = {"train": root / "train", "test": root / "val" if (root / "val").is_dir() else root / "test"}[split]
-        names = _subfolders(root / "train")
+        """One split, decoded on first use. Nothing is downloaded.
+
+        Raises FileNotFoundError that says which folders are expected, ValueError where the files are not those of ``content``.
+        """
+        if self.content and self.content != self.resolved().content:
+            raise ValueError(f"{self._root} holds other files than {self}; make the grid anew for the files that are there now")
+        folder, names = self._folder(split), _subfolders(self._root / "train")
         if unknown := sorted(set(_subfolders(folder)) - set(names)):
-            raise ValueError(f"{folder} has classes that {root / 'train'} lacks: {', '.join(unknown[:5])}")
+            raise ValueError(f"{folder} has classes that {self._root / 'train'} lacks: {', '.join(unknown[:5])}")
         files = [(f"{name}/{file}", label) for label, name in enumerate(names) for file in _decoded.listing(folder / name)]
         if not files:
-            raise _missing(root, folder)
-        pixels = _decoded.decode(f"{root.name}-{split}", folder, [file for file, _ in files], self.size, self._read)
+            raise _missing(self._root, folder)
+        pixels = _decoded.decode(f"{self._root.name}-{split}", folder, [file for file, _ in files], self.size, self._read)
         return ImageSet(
             images=_decoded.mapped(pixels),
             labels=torch.tensor([label for _, label in files]),
-            rows=torch.arange(len(files)),
+            ids=torch.arange(len(files)),
             classes=tuple(names),
             mean=MEAN,
             std=STD,
-            again=functools.partial(_decoded.mapped, pixels),
+            reopen=functools.partial(_decoded.mapped, pixels),
         )
 
-    def _read(self, path):
-        """The image at ``path`` with its shorter side resized (bilinear, antialiased), its centre cut out: as torchvision does."""
-        from PIL import Image
+    @property
+    def _root(self) -> Path:
+        return paths.data() / Path(self.folder).expanduser()
 
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-        short = round(self.size * 256 / 224)
-        width, height = (short * side // min(image.size) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
-        return image.crop((left, top, left + self.size, top + self.size))
+    def _folder(self, split: str) -> Path:
+        held_out = self._root / "val" if (self._root / "val").is_dir() else self._root / "test"
+        return {"train": self._root / "train", "test": held_out}[split]
+
+    def _read(self, path):
+        return _decoded.covering(path, self.size, round(self.size * 256 / 224))
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -68,8 +76,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _missing(root, folder):
     return FileNotFoundError(
-        f"there are no images in {folder}. Wanted are {root}/train/CLASS/*.JPEG and {root}/val/CLASS/*.JPEG (or test/), one folder "
-        f"a class. ImageNet (ILSVRC2012, 155 GB) is to be had from https://image-net.org/download.php after registration, "
-        f"Imagenette (imagenette2.tgz, 1.6 GB; folder='imagenette2') from https://github.com/fastai/imagenette; neither is "
-        f"downloaded from here, whatever download=True or POISONLIB_DOWNLOAD=1 say. POISONLIB_DATA names another data root."
+        f"there are no images in {folder}. Put images into {root}/train/CLASS/ and {root}/val/CLASS/ (or test/), one folder a class. "
+        f"ImageNet (ILSVRC2012, 155 GB) is available from https://image-net.org/download.php after registration, Imagenette "
+        f"(imagenette2.tgz, 1.6 GB; folder='imagenette2') from https://github.com/fastai/imagenette; this package downloads neither, "
+        f"whatever download=True or POISONLIB_DOWNLOAD=1 say. POISONLIB_DATA names another data root."
     )

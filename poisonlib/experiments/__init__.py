@@ -1,6 +1,6 @@
-"""Trials as pure functions of a spec and a seed, a ledger of their records, and the runner that fills it."""
+"""Trials as pure functions of a description and a seed, a ledger of their records, and the runner that fills it."""
 
-from .crafted import craft as craft
+from .crafting import craft_now as craft
 from .grid import check as check
 from .grid import grid as grid
 from .ledger import Ledger as Ledger
@@ -9,6 +9,7 @@ from .plan import plan as plan
 from .profiles import profile as profile
 from .profiles import profiles as profiles
 from .profiles import scenarios as scenarios
+from .record import Record as Record
 from .run import run as run
 from .spec import Defence as Defence
 from .spec import Trial as Trial

@@ -1,21 +1,19 @@
-"""Records on disk: one JSON file a trial, under the hash of its spec and seed, written whole or not at all."""
+"""Records on disk: one JSON file a trial, named by the hash of its description, written completely or not at all."""
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import paths
+from .. import files, paths
+from . import legacy
+from .record import SCHEMA, Record
 from .spec import Trial, canonical, digest
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A folder of records. Several processes, or machines on a shared disk, may write into it at the same time."""
+    """A folder of records. Several processes, or machines with a shared disk, may write to it at the same time."""
 
     root: Path
 
@@ -25,92 +23,86 @@ class Ledger:
         return cls(Path(root) if root else paths.outputs() / "trials")
 
     def path(self, key: str) -> Path:
+        """The file of a record."""
         return self.root / key[:2] / f"{key}.json"
 
     def __contains__(self, trial: Trial) -> bool:
         return self.path(trial.key).exists()
 
-    def get(self, trial: Trial) -> dict:
-        """The record of a trial. Raises KeyError where there is none, ValueError where the file is not that trial's record."""
+    def get(self, trial: Trial) -> Record:
+        """The record of a trial. Raises KeyError where there is none, ValueError where the file is damaged."""
         path = self.path(trial.key)
         if not path.exists():
             raise KeyError(f"no record of trial {trial.key} (seed {trial.seed}) in {self.root}")
         return read(path)
 
-    def put(self, record: dict) -> None:
-        """Write a record atomically; an equal one that is there already is replaced."""
-        write_atomically(self.path(record["key"]), (canonical(record) + "\n").encode())
+    def put(self, record: Record) -> None:
+        """Write a record atomically, in place of one with the same key."""
+        files.write_atomically(self.path(record.key), (canonical(record.to_json()) + "\n").encode())
 
-    def __iter__(self) -> Iterator[dict]:
+    def __iter__(self) -> Iterator[Record]:
         return (read(path) for path in sorted(self.root.glob("??/*.json")))
 
+    def upgrade(self) -> int:
+        """Rewrite the records of older versions under today's names; returns their number."""
+        old = [path for path in sorted(self.root.glob("??/*.json")) if _content(path)["schema"] != SCHEMA]
+        for path in old:
+            self.put(read(path))
+            path.unlink()
+        return len(old)
 
-def read(path: Path) -> dict:
-    """A record from a file, checked: it parses, it has our schema, and its spec hashes to its name."""
+
+def read(path: Path) -> Record:
+    """A record from a file, checked: its schema is known and its name is the hash of its description.
+
+    Raises ValueError that names the file where it is no record.
+    """
     try:
-        record = json.loads(path.read_text())
-        sound = record["schema"] == SCHEMA and record["key"] == path.stem == digest(record["spec"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(f"{path} is not a sound record; move it away and run again, and the trial is repeated")
-    return record
+        content = _content(path)
+        if content["key"] != path.stem:
+            raise ValueError(f"the file is named {path.stem}, its record {content['key']}")
+        if content["schema"] == 1:
+            content = legacy.upgrade(content)
+        if content["schema"] != SCHEMA or content["key"] != digest(content["spec"]):
+            raise ValueError("its schema is unknown, or its name is not the hash of its description")
+        return Record.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not a sound record ({error}); move it away and run again to repeat the trial") from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """All of ``content`` at ``path`` or nothing, even if the machine dies meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{uuid.uuid4().hex}")  # no reader looks for such a name, so one that a kill leaves does no harm
-    try:
-        with part.open("xb") as file:  # with the rights of any other file: several accounts may share the folder
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _content(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def measured(record: dict) -> str:
-    """The part of a record that must not depend on when, where and beside what it ran, as canonical text."""
-    return canonical({name: record[name] for name in ("key", "spec", "result")})
-
-
-def frame(records: Iterable[dict]):
-    """The records as a pandas table, a row a trial: what varies between cells, counts, rates, cost and place."""
+def frame(records: Iterable[Record]):
+    """The records as a pandas table, a row a trial: what varies between cells, counts, rates, cost and environment."""
     import pandas as pd
 
     return pd.DataFrame([_row(record) for record in records])
 
 
-def _row(record: dict) -> dict:
-    trial, result = Trial.read(record["spec"]), record["result"]
-    clean = [sum(column) for column in zip(*result["clean"], strict=True)]
+def _row(record: Record) -> dict:
+    craft, removed = record.craft, record.filter
     return {
-        "data": record["spec"]["data"]["name"],
-        "model": record["spec"]["model"]["name"],
-        "attack": record["spec"]["attack"]["name"],
-        **{f"attack.{name}": value for name, value in record["spec"]["attack"].items() if name != "name"},
-        "defence": trial.defence.label,
-        "seed": trial.seed,
-        "success": result["success"][0] / result["success"][1],
-        "wanted probability": result.get("wanted probability"),
-        "goal images": result["success"][1],
-        "clean accuracy": clean[0] / clean[1],
-        "wanted": result["wanted"],
-        "victim class": result["victim class"],
-        "poisons": result["poisons"]["count"],
-        "target right": _share(result.get("craft", {}).get("targets right")),
-        "objective": result.get("craft", {}).get("objective"),
-        "removed": (result["filter"] or {}).get("removed"),
-        "poisons removed": (result["filter"] or {}).get("poisons removed"),
-        "auc": (result["filter"] or {}).get("auc"),
-        "seconds": record["cost"]["seconds"],
-        "device": record["place"]["device"],
-        "key": record["key"],
+        "data": record.spec["data"]["name"],
+        "model": record.spec["model"]["name"],
+        "attack": record.spec["attack"]["name"],
+        **{f"attack.{name}": value for name, value in record.spec["attack"].items() if name != "name"},
+        "defence": record.trial.defence.label,
+        "seed": record.seed,
+        "success": record.success,
+        "confidence": record.evaluation.confidence,
+        "targets": record.evaluation.targets,
+        "accuracy": record.accuracy,
+        "intended class": record.intended_class,
+        "source class": record.source_class,
+        "poisons": record.poisons.count,
+        "targets correct": craft and craft.targets_correct[0] / craft.targets_correct[1],
+        "objective": craft and craft.objective,
+        "removed": removed and removed.removed,
+        "poisons removed": removed and removed.poisons_removed,
+        "auc": removed and removed.auc,
+        "seconds": record.cost.seconds,
+        "device": record.environment.device,
+        "key": record.key,
     }
-
-
-def _share(counts: list[int] | None) -> float | None:
-    return counts[0] / counts[1] if counts else None

@@ -2,6 +2,7 @@
 
 import functools
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import ImageSet
-from .crafted import images
+from . import provenance
+from .cache import Cache
+from .crafting import images
+from .environment import choose, environment
 from .ledger import Ledger
-from .models import Cache
-from .place import choose, place
 from .spec import Trial, canonical, digest
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
@@ -20,17 +22,21 @@ ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sust
 
 @dataclass(frozen=True)
 class Plan:
-    """Work that the ledger and the model cache lack. One multiply-add counts as two floating-point operations."""
+    """The work that the ledger and the cache lack. One multiply-add counts as two floating-point operations."""
 
     trials: int
     recorded: int
+    stale: dict[str, int]  # recorded with other code, or with other data
     trainings: int
     crafts: int
-    operations: float | None  # of the trainings; None where the data set is not here
-    hours: float | None  # one worker on this device, from records of the same set-up; None without any
+    operations: float | None  # of the trainings; None where the data set is not on this machine
+    hours: float | None  # of one worker on this device, from records of the same set-up; None without such records
 
     def __str__(self):
-        text = f"{self.trials} trials, {self.recorded} recorded; to do: {self.trainings} trainings, {self.crafts} crafts"
+        text = f"{self.trials} trials, {self.recorded} recorded"
+        if self.stale:
+            text += f" (of these, {', '.join(f'{count} {how}' for how, count in self.stale.items())}; again=True repeats them)"
+        text += f"; to do: {self.trainings} trainings, {self.crafts} crafts"
         if self.operations is not None:
             hours = self.operations / ASSUMED / 3600
             text += f", {self.operations / 1e15:.3g} PFLOP ({hours:.2g} h at {ASSUMED / 1e12:.0f} TFLOP/s)"
@@ -39,31 +45,37 @@ class Plan:
         return text
 
 
-def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "auto") -> Plan:
-    """Count what `run` would do: each victim and each craft once, however many cells share it."""
+def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "auto", again: bool = False) -> Plan:
+    """Count what `run` would do: each victim and each craft once, however many cells share it.
+
+    ``again`` counts the trials that were recorded with other code or data as work, too.
+    """
     ledger, cache = ledger or Ledger.open(), Cache.open()
     distinct = list({trial.key: trial for trial in trials}.values())
-    missing = [trial for trial in distinct if trial not in ledger]
+    known = [trial for trial in distinct if trial in ledger]
+    stale = {trial.key: how for trial in known if (how := provenance.staleness(ledger.get(trial), trial))}
+    missing = [trial for trial in distinct if trial not in ledger or (again and trial.key in stale)]
     networks = [(identity, trial) for trial in missing for identity in _networks(trial, cache)]
     fresh = {digest(identity): trial for identity, trial in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
-    crafts = {digest(trial.craft()) for trial in missing if _to_craft(trial, cache)}
+    crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
+    counts = dict(Counter(stale.values()))
     hours = _hours(missing, ledger, device)
-    return Plan(len(distinct), len(distinct) - len(missing), len(work), len(crafts), _operations(work), hours)
+    return Plan(len(distinct), len(known), counts, len(work), len(crafts), _operations(work), hours)
 
 
 def _to_craft(trial: Trial, cache: Cache) -> bool:
-    return bool(getattr(trial.attack, "surrogates", ())) and not cache.path(trial.craft()).exists()
+    return bool(trial.attack.surrogates) and not cache.path(provenance.craft(trial)).exists()
 
 
 def _networks(trial: Trial, cache: Cache) -> list[dict]:
-    """Of what `run` will train for a trial: its victim, and its surrogates unless the craft is here."""
+    """The networks that `run` trains for a trial: its victim, and its surrogates unless the craft is in the cache."""
     wanted = trial.attack.surrogates if _to_craft(trial, cache) else ()
-    return [trial.victim(), *(trial.surrogate(each) for each in wanted if not each.pretrained)]
+    return [provenance.victim(trial), *(provenance.surrogate(trial, each) for each in wanted if not each.pretrained)]
 
 
 def _operations(work: Sequence[Trial]) -> float | None:
-    """Operations of all trainings: backward costs twice the forward pass."""
+    """Operations of all trainings: a backward pass costs twice a forward pass."""
     try:
         return float(sum(3 * _forward(trial.model, trial.data) * trial.recipe.epochs * len(_train(trial.data)) for trial in work))
     except FileNotFoundError:
@@ -76,7 +88,7 @@ def _train(source) -> ImageSet:
 
 @functools.lru_cache(maxsize=64)
 def _forward(model, source) -> int:
-    """Operations of one image's forward pass, counted on shapes alone."""
+    """Operations of the forward pass of one image, counted on shapes alone."""
     train = _train(source)
     with torch.device("meta"):
         network = model.build(len(train.classes), train.shape, train.mean, train.std)
@@ -86,14 +98,17 @@ def _forward(model, source) -> int:
 
 
 def _hours(missing: Sequence[Trial], ledger: Ledger, device: str) -> float | None:
-    """Mean time of the recorded trials of the same data, network, recipe and numerics on this device, times the missing ones."""
-    here = place(choose(device))["device"]
-    alike = [canonical({**trial.describe(), "seed": 0, "attack": 0, "defence": 0}) for trial in missing]
-    seconds = {}
+    """Mean time of recorded trials with the same data, network, recipe and numerics on this device, times the missing ones."""
+    here = environment(choose(device)).device
+    alike = [_setup(trial.describe()) for trial in missing]
+    seconds: dict[str, list[float]] = {}
     for record in ledger:
-        if record["place"]["device"] == here:
-            setting = canonical({**record["spec"], "seed": 0, "attack": 0, "defence": 0})
-            seconds.setdefault(setting, []).append(record["cost"]["seconds"])
+        if record.environment.device == here:
+            seconds.setdefault(_setup(record.spec), []).append(record.cost.seconds)
     if not missing or not set(alike) <= set(seconds):
         return None
-    return sum(statistics.mean(seconds[setting]) for setting in alike) / 3600
+    return sum(statistics.mean(seconds[setup]) for setup in alike) / 3600
+
+
+def _setup(description: dict) -> str:
+    return canonical({**description, "seed": 0, "attack": 0, "defence": 0})

@@ -1,30 +1,26 @@
-"""Profiles: the same experiment at the scale of a laptop, of one GPU, and of the paper (``profiles.toml``)."""
+"""Profiles (``profiles.toml``): the same experiment at the scale of a laptop, of one GPU, and of the paper."""
 
 import functools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .. import data, models, registry, training
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Everything of a trial that the table under study does not vary, how many trials a cell gets, and a side question's cell.
-
-    ``attacks``: numbers of an attack at this scale, by its name, which a grid may still change.
-    """
+    """Everything of a trial that a table does not vary."""
 
     name: str
     note: str
-    data: Any
-    model: Any
+    data: data.Data
+    model: models.Model
     recipe: training.Recipe
     numerics: training.Numerics
-    trials: int
-    few: int
-    attacks: dict[str, dict]
+    trials: int  # in each cell
+    few: int  # in each cell of a side question
+    attacks: dict[str, dict]  # values of an attack at this scale, by its name; a grid can change them
 
 
 @functools.cache
@@ -49,7 +45,7 @@ def profile(scenario: str, name: str) -> Profile:
     if name not in profiles(scenario):
         raise LookupError(f"no profile {name!r} for {scenario}; choose one of: {', '.join(profiles(scenario))}")
     table = _table()[scenario][name]
-    changes = {key: table[key] for key in ("epochs", "batch", "rate") if key in table}
+    changes = {key: table[key] for key in ("epochs", "batch_size", "lr") if key in table}
     return Profile(
         name=name,
         note=table["note"],

@@ -1,39 +1,46 @@
-"""What a trial is: frozen numbers, a canonical text of them, and the hash of that text under which its record is stored."""
+"""What a trial is: a frozen description, its canonical text, and the hash of that text under which its record is stored."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from .. import attacks, augment, data, filters, models, registry, steps, training
-from ..attacks import Surrogate
-from ..augment import Pipeline
-
-# Fields that came after records had been written. Where they say what older records mean, they are left out, so that those keep
-# their names.
-LATER = {"recipe": {"frozen": False}, "numerics": {"compiled": False}, "defence": {"step": None}}
+from ..attacks import Attack
+from ..augment import Augment, Pipeline
+from ..data import Data
+from ..filters import Filter
+from ..models import Model
+from ..registry import Choice
+from ..steps import Step
 
 
 @dataclass(frozen=True)
 class Defence:
-    """What the victim does differently: augmentations, another step, a filter of the training set (which then retrains)."""
+    """What a defended victim does differently: augmentations, a step, and a filter of the training set, after which it retrains."""
 
     augment: Pipeline = Pipeline()
-    filter: Any = None
-    step: Any = None
+    filter: Filter | None = None
+    step: Step | None = None
+
+    @property
+    def parts(self) -> tuple[Choice, ...]:
+        """Augmentations in their order, step and filter."""
+        return (*self.augment.parts, *(part for part in (self.step, self.filter) if part))
 
     @property
     def label(self) -> str:
-        parts = [*self.augment.parts, *(part for part in (self.step, self.filter) if part)]
-        return " + ".join(registry.label(part) for part in parts) or "none"
+        """``"mixup(k=4) + noisy_sgd"``, or ``"none"``."""
+        return " + ".join(registry.label(part) for part in self.parts) or "none"
 
     @property
-    def trains(self) -> bool:
-        """Whether it changes how a network is trained, which an adaptive attacker can do as well; a filter does not."""
+    def changes_training(self) -> bool:
+        """Whether it changes how a network is trained, to which an adaptive attacker can adapt; a filter alone does not."""
         return bool(self.augment.parts or self.step)
 
     def describe(self) -> dict:
+        """The defence as plain JSON values."""
         return {
             "augment": [registry.describe(part) for part in self.augment.parts],
             "filter": registry.describe(self.filter) if self.filter else None,
@@ -42,7 +49,8 @@ class Defence:
 
 
 def defence(choice) -> Defence:
-    """``"none"``, ``"mixup(k=4)"``, ``"cutmix + laplace(scale=16/255)"``, ``"noisy_sgd + deep_knn"``, a description or a `Defence`.
+    """``"none"``, ``"mixup(k=4)"``, ``"cutmix + laplace(scale=16/255)"``, ``"noisy_sgd + my_package.MyFilter"``, an augmentation, step or
+    filter, a list of these, a description, or a `Defence`.
 
     Raises LookupError for a name that is no augmentation, step or filter, ValueError for more than one step or filter.
     """
@@ -51,84 +59,96 @@ def defence(choice) -> Defence:
     if isinstance(choice, dict):
         filter_, step = (choice.get(kind) for kind in ("filter", "step"))
         return Defence(augment.pipeline(choice["augment"]), filter_ and filters.load(filter_), step and steps.load(step))
-    found = {room: [] for room in (augment, filters, steps)}
-    for name, numbers in [] if choice == "none" else registry.parse(choice):
-        room = next((room for room in found if name in room.names()), None)
+    if isinstance(choice, str):
+        calls = [] if choice in ("none", "") else registry.parse(choice)
+        parts = [_room(name).load(name, **values) for name, values in calls]
+    else:
+        parts = list(choice) if isinstance(choice, list | tuple) else [choice]
+    found = {kind: [part for part in parts if registry.is_a(part, kind)] for kind in ROOMS}
+    if sum(map(len, found.values())) < len(parts):
+        raise TypeError(f"{choice!r}: each part must be an augmentation, a filter or a step, or the name of one")
+    for kind in (Filter, Step):
+        if len(found[kind]) > 1:
+            raise ValueError(f"{choice!r}: give one {kind.__name__.lower()} at most")
+    return Defence(Pipeline(tuple(found[Augment])), *(next(iter(found[kind]), None) for kind in (Filter, Step)))
+
+
+ROOMS = {Augment: augment, Filter: filters, Step: steps}
+
+
+def _room(name: str):
+    """The room that a defence's name belongs to."""
+    if "." in name:
+        bases = getattr(registry.imported(name), "__mro__", ())
+        room = next((room for kind, room in ROOMS.items() if kind in bases), None)
         if room is None:
-            known = [name for room in found for name in room.names()]
-            raise LookupError(f"no defence {name!r}; choose none, or join with +: {', '.join(known)}")
-        found[room].append(room.load(name, **numbers))
-    for room, kind in ((filters, "filter"), (steps, "step")):
-        if len(found[room]) > 1:
-            raise ValueError(f"{choice!r}: one {kind} at most")
-    return Defence(Pipeline(tuple(found[augment])), *(next(iter(found[room]), None) for room in (filters, steps)))
+            raise TypeError(f"{name} derives from none of augment.Augment, filters.Filter and steps.Step")
+        return room
+    room = next((room for room in ROOMS.values() if name in room.names()), None)
+    if room is None:
+        known = ", ".join(name for room in ROOMS.values() for name in room.names())
+        raise LookupError(
+            f"no defence {name!r}; choose none, or join with +: {known}; or give the import path of a class of your own"
+        )
+    return room
 
 
 @dataclass(frozen=True)
 class Trial:
     """One complete experiment. Equal trials give equal bytes on the same machine, whatever else runs."""
 
-    data: Any
-    model: Any
+    data: Data
+    model: Model
     recipe: training.Recipe
-    attack: Any
+    attack: Attack
     defence: Defence
     numerics: training.Numerics
     seed: int
 
     def describe(self) -> dict:
         """The trial as plain JSON values; `Trial.read` takes it back."""
-        parts = {
-            "data": registry.describe(self.data),
-            "model": registry.describe(self.model),
-            "recipe": dataclasses.asdict(self.recipe),
-            "attack": registry.describe(self.attack),
-            "defence": self.defence.describe(),
-            "numerics": dataclasses.asdict(self.numerics),
-            "seed": self.seed,
-        }
-        for part, fields in LATER.items():
-            parts[part] = {k: v for k, v in parts[part].items() if k not in fields or v != fields[k]}
-        return json.loads(canonical(parts))
+        return json.loads(
+            canonical(
+                {
+                    "data": registry.describe(self.data),
+                    "model": registry.describe(self.model),
+                    "recipe": dataclasses.asdict(self.recipe),
+                    "attack": registry.describe(self.attack),
+                    "defence": self.defence.describe(),
+                    "numerics": dataclasses.asdict(self.numerics),
+                    "seed": self.seed,
+                }
+            )
+        )
 
     @classmethod
     def read(cls, description: dict) -> "Trial":
-        return cls(
-            data.source(description["data"]),
-            models.load(description["model"]),
-            training.load(description["recipe"]),
-            attacks.load(description["attack"]),
-            defence(description["defence"]),
-            training.Numerics(**description["numerics"]),
-            description["seed"],
-        )
+        """The trial that a description means. Raises LookupError for a name that there is not, TypeError or ValueError for values."""
+        return dataclasses.replace(_read(canonical({**description, "seed": 0})), seed=description["seed"])
 
     @property
     def key(self) -> str:
+        """The name of the trial's record."""
         return digest(self.describe())
 
-    def victim(self) -> dict:
-        """All that decides the weights of a network trained on this trial's whole training set; the filter does not.
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All of the trial's parts that have code of their own."""
+        return self.data, self.model, self.attack, *self.defence.parts, *augment.pipeline(self.recipe.augment).parts
 
-        Two trials whose victims are described alike share one network; an attack that says it is ``clean`` leaves no trace.
-        """
-        identity = self._under(self.defence)
-        return identity | {"attack": None} if getattr(self.attack, "clean", False) else identity
 
-    def surrogate(self, wanted: Surrogate) -> dict:
-        """All that decides the weights of a network of the attacker's: neither the attack nor, unless known, the defence."""
-        known = self.defence if wanted.defended else Defence()
-        return self._under(known) | {"attack": None, "surrogate": wanted.number}
-
-    def craft(self) -> dict:
-        """All that decides the poison: the defence only if the attacker knows it."""
-        adaptive = getattr(self.attack, "adaptive", "none") != "none"
-        return self._under(self.defence if adaptive else Defence()) | {"craft": True}
-
-    def _under(self, defence: Defence) -> dict:
-        """The trial with what of a defence plays a part in training. The form is that of the oldest records."""
-        parts = defence.describe()
-        return self.describe() | {"defence": parts["augment"]} | ({"step": parts["step"]} if parts["step"] else {})
+@functools.lru_cache(maxsize=4096)
+def _read(text: str) -> Trial:
+    description = json.loads(text)
+    return Trial(
+        data.source(description["data"]),
+        models.load(description["model"]),
+        training.load(description["recipe"]),
+        attacks.load(description["attack"]),
+        defence(description["defence"]),
+        training.Numerics(**description["numerics"]),
+        0,
+    )
 
 
 def canonical(value) -> str:

@@ -1,132 +1,103 @@
-"""One trial from beginning to end: craft, train, filter, train again, score."""
+"""One trial from beginning to end: craft, train, filter, evaluate, record."""
 
 import contextlib
 import time
 import traceback
+from collections.abc import Iterator
 
 import torch
 
-from .. import training
+from .. import attacks, training
 from ..data import ImageSet, Poison
 from ..filters import roc
 from ..models import Network
-from ..training import count_correct, features, logits
-from .crafted import images, obtain
-from .ledger import SCHEMA
-from .models import Cache
-from .place import peak_memory, place, reset_peak_memory
+from . import provenance
+from .cache import Cache
+from .crafting import craft, fetch_network, images
+from .environment import environment, peak_memory, reset_peak_memory
+from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
 
 
-def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = False) -> dict:
-    """The trial's record. Everything but ``cost`` and ``place`` is the same whenever and beside whatever it runs.
-
-    ``keep`` says that another trial will want the victim of the poisoned set; clean victims are always kept.
-    """
+def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = False) -> Record:
+    """The trial's record. ``keep`` says that another trial needs the same victim; victims of clean controls are always kept."""
     clock = Clock()
+    reset_peak_memory(device)
     with training.settings(trial.numerics):
-        reset_peak_memory(device)
         train, test = (images(trial.data, split, device) for split in ("train", "test"))
-        crafted = obtain(trial, device, cache)
-        poison, goal = crafted.poison, crafted.goal
-        clock.lap("craft")
-        poisoned, judged = train.with_poison(poison), None
+        with clock.stage("craft"):
+            crafted = craft(trial, device, cache)
+            poisoned = train.with_poison(crafted.poison)
+        with clock.stage("train"):
+            victim = fetch_victim(trial, poisoned, cache, keep)
+        with clock.stage("filter"):
+            kept, report = filtered(trial, victim, poisoned, crafted.poison)
         if trial.defence.filter:
-            poisoned, judged = _filtered(trial, poisoned, poison, cache, clock)
-            network = _trained(trial, poisoned)
-        else:
-            network = _victim(trial, poisoned, cache, keep)
-        clock.lap("train")
-        answers = logits(network, goal.images, trial.numerics)
-        clean = count_correct(network, test, trial.numerics).tolist()
-        clock.lap("evaluate")
-    return {
-        "schema": SCHEMA,
-        "key": trial.key,
-        "spec": trial.describe(),
-        "result": {
-            "success": [int((answers.argmax(1) == goal.wanted).sum()), len(goal.images)],
-            "wanted probability": round(float(answers.softmax(1)[:, goal.wanted].mean()), 6),
-            "clean": clean,
-            "wanted": goal.wanted,
-            "victim class": int(goal.labels[0]),
-            "poisons": {"count": len(poison), "digest": poison.digest, "largest change": _largest_change(train, poison)},
-            "craft": crafted.known,
-            "filter": judged,
-        },
-        "cost": {"seconds": round(clock.total, 3), "stages": clock.laps, "peak memory bytes": peak_memory(device)},
-        "place": place(device),
-    }
+            with clock.stage("train"):
+                victim = retrained(trial, kept)
+        with clock.stage("evaluate"):
+            evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics)
+    poison, goal = crafted.poison, crafted.goal
+    return Record(
+        spec=trial.describe(),
+        evaluation=evaluation,
+        intended_class=goal.intended_class,
+        source_class=goal.source_class,
+        poisons=Poisons(len(poison), poison.digest, attacks.largest_change(train, poison)),
+        craft=crafted.report,
+        filter=report,
+        cost=Cost(clock.total, clock.stages, peak_memory(device)),
+        environment=environment(device),
+        code=provenance.code(trial),
+        data=provenance.content(trial),
+    )
+
+
+def fetch_victim(trial: Trial, train: ImageSet, cache: Cache, keep: bool) -> Network:
+    """A network trained on the whole (poisoned) training set under the trial's defence, or the same one from the cache."""
+    keep = keep or trial.attack.clean or trial.defence.filter is not None
+    return fetch_network(trial, train, trial.defence, trial.seed, cache, provenance.victim(trial), keep)
+
+
+def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> tuple[ImageSet, FilterReport | None]:
+    """The training set without the images that the filter removes, judging by the victim's features; all of it without a filter."""
+    if not trial.defence.filter:
+        return train, None
+    result = trial.defence.filter.score(training.features(victim, train.images, trial.numerics), train.labels)
+    poisoned = torch.isin(train.ids, poison.ids.to(train.device))
+    fpr, tpr, auc = roc(result.scores, poisoned) or (None, None, None)
+    removed, caught = int((~result.keep).sum()), int((poisoned & ~result.keep).sum())
+    if removed == len(train):
+        raise ValueError(f"{trial.defence.label}: the filter removed all {len(train)} images, and nothing is left to train on")
+    curve = None if auc is None else (tuple(fpr), tuple(tpr))
+    return train.take(result.keep), FilterReport(removed, caught, auc, curve)
+
+
+def retrained(trial: Trial, train: ImageSet) -> Network:
+    """A network trained on what a filter left."""
+    how = dict(augment=trial.defence.augment, step=trial.defence.step, numerics=trial.numerics)
+    return training.train(trial.model, train, trial.recipe, seed=trial.seed, **how)
 
 
 def failure(description: dict) -> str:
-    """The exception that is being handled, traceback and all, and the trial that it happened in."""
+    """The exception that is being handled, with its traceback and the trial in which it happened."""
     return f"{traceback.format_exc()}in the trial {canonical(description)}"
-
-
-def _trained(trial: Trial, train: ImageSet) -> Network:
-    network = training.initialise(trial.model, train, trial.seed)
-    how = dict(augment=trial.defence.augment, step=trial.defence.step, numerics=trial.numerics)
-    training.fit(network, train, trial.recipe, seed=trial.seed, **how)
-    return network
-
-
-def _victim(trial: Trial, train: ImageSet, cache: Cache, keep: bool) -> Network:
-    """A network trained on the trial's whole training set, or the same one from the cache, bit for bit.
-
-    One that will be kept is trained under its lock, where nothing is crafted and no other lock is taken.
-    """
-    identity = trial.victim()
-    kept = keep or identity["attack"] is None
-    with cache.alone(identity) if kept else contextlib.nullcontext():
-        network = training.initialise(trial.model, train, trial.seed)
-        if cache.restore(network, identity):
-            return network.to(memory_format=trial.numerics.layout)
-        network = _trained(trial, train)
-        if kept:
-            cache.keep(network, identity)
-    return network
-
-
-def _filtered(trial: Trial, train: ImageSet, poison: Poison, cache: Cache, clock: "Clock") -> tuple[ImageSet, dict]:
-    """The training set without what the filter removes, as judged on the features of a victim of the whole set."""
-    network = _victim(trial, train, cache, keep=True)
-    clock.lap("train")
-    verdict = trial.defence.filter.judge(features(network, train.images, trial.numerics), train.labels)
-    poisoned = torch.isin(train.rows, poison.rows.to(train.rows.device))
-    *curve, area = roc(verdict.scores, poisoned) or (None,)
-    judged = {
-        "removed": int((~verdict.keep).sum()),
-        "poisons removed": int((poisoned & ~verdict.keep).sum()),
-        "auc": area,
-        "roc": curve or None,
-    }
-    clock.lap("filter")
-    if not verdict.keep.any():
-        raise ValueError(f"{trial.defence.label}: all {len(train)} images were removed, and nothing is left to train on")
-    return train.take(verdict.keep), judged
-
-
-def _largest_change(train: ImageSet, poison: Poison) -> int:
-    """Largest change of any pixel, in steps of 1/255."""
-    if not len(poison):
-        return 0
-    base = train.pixels(train.positions(poison.rows.to(train.device)))
-    return int((poison.images.to(base.device).int() - base.int()).abs().max())
 
 
 class Clock:
     """Seconds by stage."""
 
     def __init__(self):
-        self.start = self.last = time.perf_counter()
-        self.laps: dict[str, float] = {}
+        self.start = time.perf_counter()
+        self.stages: dict[str, float] = {}
 
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage] = round(self.laps.get(stage, 0) + now - self.last, 3)
-        self.last = now
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a stage."""
+        begun = time.perf_counter()
+        yield
+        self.stages[name] = round(self.stages.get(name, 0) + time.perf_counter() - begun, 3)
 
     @property
     def total(self) -> float:
-        return self.last - self.start
+        return round(time.perf_counter() - self.start, 3)

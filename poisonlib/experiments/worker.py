@@ -1,6 +1,7 @@
 """``python -m poisonlib.experiments.worker DEVICE LEDGER``: a trial a line on standard input, a reply a line on standard output.
 
-The process ends as soon as its input does, even in the middle of a trial, so it never outlives the one that started it.
+The first line holds the classes that this process cannot import. The process ends as soon as its input does, even in the middle of a
+trial, so it never outlives the process that started it.
 """
 
 import json
@@ -12,20 +13,25 @@ from pathlib import Path
 
 import torch
 
+from . import provenance
+from .cache import Cache
 from .ledger import Ledger
-from .models import Cache
 from .spec import Trial
 from .trial import failure, run_trial
+from .workers import unpack
 
 
 def main(device: str, ledger: str) -> None:
-    reply, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr  # whatever a library prints must not look like a reply,
-    os.dup2(2, 1)  # not even one in C, and a process that it starts must not keep the pipe open
+    """Answer jobs until the input ends."""
+    reply, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr  # what a library prints must not look like a reply,
+    os.dup2(2, 1)  # not even from C, and a process that it starts must not keep the pipe open
     jobs = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    luggage = json.loads(jobs.get())
     while True:
-        answer = _answer(json.loads(jobs.get()), torch.device(device), Ledger(Path(ledger)))
+        answer = _answer(json.loads(jobs.get()), torch.device(device), Ledger(Path(ledger)), luggage)
         print(json.dumps(answer), file=reply, flush=True)
+        luggage = ""
 
 
 def _listen(jobs: queue.SimpleQueue) -> None:
@@ -34,11 +40,16 @@ def _listen(jobs: queue.SimpleQueue) -> None:
     os._exit(0)
 
 
-def _answer(job: dict, device: torch.device, ledger: Ledger) -> dict:
+def _answer(job: dict, device: torch.device, ledger: Ledger, luggage: str) -> dict:
     try:
-        record = run_trial(Trial.read(job["spec"]), device, Cache.open(), job["keep"])
+        if luggage:
+            unpack(luggage)
+        trial = Trial.read(job["spec"])
+        if provenance.code(trial) != job["code"]:
+            raise RuntimeError("a source file was changed after the main process imported it; restart that process (or kernel)")
+        record = run_trial(trial, device, Cache.open(), job["keep"])
         ledger.put(record)
-        return {"seconds": record["cost"]["seconds"]}
+        return {"seconds": record.cost.seconds}
     except Exception:
         return {"error": failure(job["spec"])}
 

@@ -1,29 +1,47 @@
-"""Filters: one file each, with a class ``Filter`` that sees features and labels and says which training images to keep.
-
-One that can tell beforehand that it cannot judge a training set says so with ``refuse(train)``: ValueError.
-"""
+"""Filters: one file each, with a class that derives from `Filter` and decides which training images to keep."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from .. import registry
+from ..data import ImageSet
 from ._roc import roc as roc
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a filter says of n training images."""
+class FilterResult:
+    """A filter's decision about n training images."""
 
     keep: Bool[Tensor, " n"]
-    scores: Float[Tensor, " n"]  # the higher, the more suspicious; comparable within a class and, as far as can be, across
+    scores: Float[Tensor, " n"]  # the higher, the more suspicious; comparable within a class and, as far as possible, across
+
+
+class Filter(registry.Choice, Protocol):
+    """A filter: a frozen dataclass with one verb, ``score``. It sees features and labels, never a network."""
+
+    def score(self, features: Float[Tensor, "n d"], labels: Integer[Tensor, " n"]) -> FilterResult:
+        """Score the training images, given their features in a network that was trained on them.
+
+        Raises ValueError where the features are NaN or infinite.
+        """
+        raise NotImplementedError
+
+    def validate(self, train: ImageSet) -> None:
+        """Raises ValueError where the filter cannot work on this training set, whatever the features."""
+
+    def assuming(self, poison_rate: float) -> "Filter":
+        """The same filter for a defender who assumes this share of the training set to be poisoned, if it uses such a number."""
+        return self
 
 
 def names() -> list[str]:
+    """The filters of this package."""
     return registry.names(__name__)
 
 
-def load(choice, **numbers):
-    """One filter: ``load("spectral_signatures", expected=0.01)``."""
-    return registry.load(__name__, "Filter", choice, **numbers)
+def load(choice, **values) -> Filter:
+    """A filter: ``load("spectral_signatures", expected=0.01)``."""
+    return registry.load(__name__, Filter, choice, **values)

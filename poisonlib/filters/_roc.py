@@ -1,4 +1,4 @@
-"""How well a filter's scores rank the poisons above the rest, whatever the number that it removes."""
+"""How well a filter's scores rank the poisons above the rest, whatever number it removes."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -7,10 +7,7 @@ POINTS = 50
 
 
 def roc(scores: Float[Tensor, " n"], poisoned: Bool[Tensor, " n"]) -> tuple[list[float], list[float], float] | None:
-    """``(fpr, tpr, auc)``: a curve thinned to at most 50 points, both ends kept, for a record; and its exact area.
-
-    None where there is nothing to tell apart: no image is poisoned or every one is.
-    """
+    """``(fpr, tpr, auc)``: the ROC curve, thinned to at most 50 points, and its exact area; None if no image, or every one, is poisoned."""
     import numpy as np
     from sklearn.metrics import roc_auc_score, roc_curve
 

@@ -1,4 +1,4 @@
-"""Deep k-NN: an image goes where its nearest neighbours among all the training images bear another label.
+"""Deep k-NN: an image is removed if its nearest neighbours among all training images have another label.
 
 Peri et al., arXiv:1909.13374: features are compared by Euclidean distance, and an image stays if its label is the most frequent
 (the plurality) among its k nearest neighbours; k is best about twice the number of poisons that the defender reckons with. The
@@ -6,31 +6,32 @@ public code of DP-InstaHide takes that k, but asks for half of the votes or more
 images or fewer never gets: at the default k, 2 % of all images, it removes every image of 100 equal classes.
 
 That code drops the nearest of the k + 1 nearest images, which is the image itself unless another one has the same features. Here
-the image itself is left out in both variants.
+both variants leave out the image itself.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int64, Integer
 from torch import Tensor
 
+from .. import check
 from ..data import ImageSet
-from . import Verdict
-from ._classes import refuse_bad
+from . import Filter, FilterResult
+from ._classes import check_finite
 
-CHUNK_BYTES = 2**28  # what the rows compared at one time may take
+CHUNK_BYTES = 2**28  # memory for the rows that are compared at one time
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Removes the images whose label loses the vote of their k = ``floor(multiple * expected * n)`` nearest, at least 1, of n.
+class DeepKNN(Filter):
+    """Removes each image whose label loses the vote among its k = ``floor(multiple * expected * n)`` nearest (at least 1) of n images.
 
-    ``expected``: the poisons that the defender reckons with, at most, as a share of all n training images (not of a class).
-    ``multiple``: how many times that number votes.
-    ``variant``: an image stays, with "paper", if no other label has more votes than its own, so that it is enough to tie for the
-    most, and, with "released", if all other labels together have no more.
+    ``expected``: the largest number of poisons that the defender assumes, as a share of all n training images (not of a class).
+    ``multiple``: neighbours that vote, per assumed poison.
+    ``variant``: with "paper", an image stays if no other label has more votes than its own, so that a tie is enough; with "released",
+    if all other labels together have no more votes.
     """
 
     expected: float = 0.01
@@ -38,30 +39,30 @@ class Filter:
     variant: str = "paper"
 
     def __post_init__(self):
-        if not 0 <= self.expected <= 1:
-            raise ValueError(f"expected={self.expected!r}: choose a share of the training set, from 0 to 1")
-        if not 0 <= self.multiple < math.inf:
-            raise ValueError(f"multiple={self.multiple!r}: choose a finite number of at least 0")
-        if self.variant not in ("paper", "released"):
-            raise ValueError(f"variant={self.variant!r}: choose one of 'paper', 'released'")
+        check.share("expected", self.expected, "the training set")
+        check.number("multiple", self.multiple, 0)
+        check.variant(self.variant)
 
-    def refuse(self, train: ImageSet) -> None:
-        """Raises ValueError where an image does not have so many neighbours, or no class could give its own half of the votes."""
+    def assuming(self, poison_rate: float) -> "DeepKNN":
+        return replace(self, expected=poison_rate)
+
+    def validate(self, train: ImageSet) -> None:
+        """Raises ValueError where an image has fewer neighbours, or where no class is large enough for half of the votes."""
         k, sizes = self._neighbours(len(train)), train.labels.unique(return_counts=True)[1]
         if self.variant == "released" and bool(((sizes > 1) & (2 * (sizes - 1) < k)).all()):
             raise ValueError(
-                f"variant='released' keeps what its own class gives half of {k} votes, and the largest class has {sizes.max()} "
-                "images: all would go; choose a smaller multiple or expected, or variant='paper'"
+                f"variant='released' keeps images to which their own class gives half of {k} votes, and the largest class has {sizes.max()} "
+                "images: all would be removed; choose a smaller multiple or expected, or variant='paper'"
             )
 
-    def judge(self, features: Float[Tensor, "n d"], labels: Integer[Tensor, " n"]) -> Verdict:
-        """Scores, float64, from -1 to 1: votes against an image less votes for it, over k; those above 0 go.
+    def score(self, features: Float[Tensor, "n d"], labels: Integer[Tensor, " n"]) -> FilterResult:
+        """Scores, float64, from -1 to 1: votes against an image minus votes for it, over k; images with scores above 0 are removed.
 
-        With "paper" the votes against are those of the strongest other label, with "released" those of all others. Neither source
-        provides for an image that is alone in its class, so that none could vote for it: it stays, with a score of 0. So do all
-        images where their features are all alike. ValueError on NaN, infinity and k >= n.
+        With "paper" the votes against are those of the strongest other label, with "released" those of all others. An image that is
+        alone in its class, for which no image could vote, stays with a score of 0 (neither source treats this case); so do all images
+        if all features are equal. Raises ValueError for features that are NaN or infinite, and for k >= n.
         """
-        refuse_bad(features)
+        check_finite(features)
         n = len(labels)
         k = self._neighbours(n)
         names, own, sizes = labels.unique(return_inverse=True, return_counts=True)
@@ -73,17 +74,17 @@ class Filter:
             rows = slice(start, start + step)
             scores[rows] = self._score(own[nearest(centred, norms, rows, k)], own[rows], len(names))
         scores.masked_fill_((sizes == 1)[own] | (features == features[:1]).all(), 0)
-        return Verdict(scores <= 0, scores)
+        return FilterResult(scores <= 0, scores)
 
     def _neighbours(self, n: int) -> int:
         """The k of n images."""
         k = max(1, math.floor(self.multiple * self.expected * n + 1e-9))
         if 0 < n <= k:
-            raise ValueError(f"{k} neighbours of each of {n} images: choose a smaller multiple or expected, or judge more images")
+            raise ValueError(f"{k} neighbours of each of {n} images: choose a smaller multiple or expected, or more images")
         return k
 
     def _score(self, votes: Int64[Tensor, "rows k"], own: Int64[Tensor, " rows"], classes: int) -> Float64[Tensor, " rows"]:
-        """Of labels from 0 to ``classes - 1``. Class by class: whole numbers, so exact in any order, and little memory."""
+        """For labels 0 to ``classes - 1``, class by class: little memory, and exact in any order, as votes are whole numbers."""
         k = votes.shape[1]
         same = (votes == own[:, None]).sum(1)
         if self.variant == "released":
@@ -95,12 +96,14 @@ class Filter:
 
 
 def nearest(centred: Float64[Tensor, "n d"], norms: Float64[Tensor, " n"], rows: slice, k: int) -> Int64[Tensor, "rows k"]:
-    """The k images nearest to each image of ``rows``, itself left out, in no order. ``norms``: squared, of all n images.
+    """The k images nearest to each image of ``rows``, without itself, in no order. ``norms``: squared norms of all n images.
 
-    Of images at equal distances the last places go to whichever ``topk`` takes, the same on every run. Distances come from
-    products: those below some 1e-7 of the features' spread are rounding, and in no order either.
+    Among images at equal distances ``topk`` decides, the same way in every run. Distances are computed from inner products, so
+    differences below about 1e-7 of the features' spread are rounding errors.
     """
-    distances = torch.addmm(norms, centred[rows], centred.T, alpha=-2)  # squared, less the row's own norm, which ranks nothing
+    distances = torch.addmm(
+        norms, centred[rows], centred.T, alpha=-2
+    )  # squared, minus the row's own norm, which does not change the order
     distances.diagonal(rows.start).fill_(math.inf)
     return distances.topk(k, largest=False, sorted=False).indices
 

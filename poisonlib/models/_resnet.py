@@ -1,4 +1,4 @@
-"""Residual networks of basic blocks (He et al., arXiv:1512.03385): a stem, stages that double the width, a mean over pixels."""
+"""Residual networks of basic blocks (He et al., arXiv:1512.03385): a stem, stages that double the width, global average pooling."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,13 @@ from torch import Tensor, nn
 STEMS = {"cifar": (3, 1, 1), "tiny": (7, 2, 3)}  # kernel, stride, padding of the first convolution; no pooling after either
 
 
-def check_stem(stem: str):
-    if stem not in STEMS:
-        raise ValueError(f"no stem {stem!r}; choose one of: {', '.join(STEMS)}")
-
-
 def projection(c_in: int, c_out: int, stride: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     """Option B of the paper's section 3.3: a 1 x 1 convolution where the shape changes."""
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), norm(c_out))
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut, which is the identity where the shape stays; ``norm`` makes a layer of channels."""
+    """Two 3 x 3 convolutions and a shortcut, which is the identity where the shape stays; ``norm(channels)`` makes a norm layer."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, shortcut: Callable[[int, int, int], nn.Module], norm=nn.BatchNorm2d):
         super().__init__()
@@ -36,8 +31,8 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """The body: ``blocks`` basic blocks a stage, ``width`` channels in the first stage and twice as many in each further one.
 
-    Convolutions start from He's normal law over the fan out, as in the gradient-matching code (arXiv:2009.02276). ``norm`` makes
-    the layer after each convolution from its channels; a ``shortcut`` of convolutions brings its own.
+    Convolutions use He's normal initialisation over the fan out, as in the gradient-matching code (arXiv:2009.02276).
+    ``norm(channels)`` makes the layer after each convolution, ``shortcut(c_in, c_out, stride)`` each shortcut.
     """
 
     def __init__(

@@ -13,8 +13,8 @@ from ._network import Architecture
 
 
 class Norm(nn.LocalResponseNorm):
-    """Local response norm over 9 channels. Pixels are laid in a row, so that torch pools in two dimensions: the pool that it
-    takes for images has no deterministic gradient on CUDA."""
+    """Local response normalisation over 9 channels. Pixels are flattened so that torch pools in two dimensions: the pooling that
+    it uses for images has no deterministic gradient on CUDA."""
 
     def __init__(self):
         super().__init__(9, alpha=0.001, beta=0.75, k=1.0)
@@ -24,7 +24,7 @@ class Norm(nn.LocalResponseNorm):
 
 
 @dataclass(frozen=True)
-class Model(Architecture):
+class Alexnet(Architecture):
     width: int = 64  # channels of both convolutions; the layers above have 6 and 3 x width
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:

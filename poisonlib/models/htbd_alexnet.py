@@ -21,7 +21,7 @@ def side_left(side: int) -> int:
 
 
 @dataclass(frozen=True)
-class Model(Architecture):
+class HtbdAlexnet(Architecture):
     width: int = 64  # channels of the stem; the others have 3, 6, 4, 4 x width, the fully connected layers 64 x width
     smallest: ClassVar[int] = 29
 

@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 @dataclass(frozen=True)
-class Model(Architecture):
+class MobilenetV2(Architecture):
     width: float = 1.0  # multiplier of all channels (rounded), but below 1 not of the 1,280 features (section 4)
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:

@@ -1,11 +1,11 @@
 """torchvision's ResNet-18 for ImageNet (He et al., arXiv:1512.03385, table 1): 11,689,512 parameters at 1,000 classes, 3 channels.
 
-The ImageNet victim of gradient matching (arXiv:2009.02276). Trained weights are torchvision's (IMAGENET1K_V1) and
-expect ImageNet's mean and deviation; a head of other than 1,000 classes starts afresh.
+The ImageNet victim of gradient matching (arXiv:2009.02276). The pretrained weights are torchvision's (IMAGENET1K_V1) and expect
+ImageNet's mean and deviation; a head for other than 1,000 classes is freshly initialised.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,18 +16,18 @@ from ._network import Architecture, Network
 
 
 def trained() -> dict[str, torch.Tensor]:
-    """torchvision's state dict, from torch's cache; FileNotFoundError where that lacks it and POISONLIB_DOWNLOAD is not 1."""
+    """torchvision's state dict, from torch's cache. Raises FileNotFoundError where it is missing and POISONLIB_DOWNLOAD is not 1."""
     from torchvision.models import ResNet18_Weights
 
     weights = ResNet18_Weights.IMAGENET1K_V1
     path = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
     if not path.exists() and os.environ.get("POISONLIB_DOWNLOAD") != "1":
-        raise FileNotFoundError(f"{path} is not there: put {weights.url} there, or set POISONLIB_DOWNLOAD=1 to fetch it")
+        raise FileNotFoundError(f"{path} is missing: put {weights.url} there, or set POISONLIB_DOWNLOAD=1 to download it")
     return weights.get_state_dict(progress=False, check_hash=True)
 
 
 @dataclass(frozen=True)
-class Model(Architecture):
+class Resnet18Imagenet(Architecture):
     pretrained: bool = False  # True: torchvision's weights instead of fresh ones
     smallest: ClassVar[int] = 32
 
@@ -41,9 +41,12 @@ class Model(Architecture):
         net.fc = nn.Identity()
         return net, 512
 
+    def with_pretrained_weights(self, pretrained: bool = True) -> "Resnet18Imagenet":
+        return replace(self, pretrained=pretrained)
+
     def build(self, classes: int, shape: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]) -> Network:
         if self.pretrained and shape[0] != 3:
-            raise ValueError(f"the trained weights are for 3 channels, not {shape[0]}")
+            raise ValueError(f"pretrained=True: the weights are for 3 channels, not {shape[0]}")
         network = super().build(classes, shape, mean, std)
         if self.pretrained:
             state = trained()

@@ -1,18 +1,37 @@
-"""Steps: one file each, with a class ``Step`` that changes how a victim's gradient is made, whatever the batch.
+"""Steps: one file each, with a class that derives from `Step` and changes how the victim computes the gradient of a batch."""
 
-``backward(network, loss, x, y, generator)`` leaves the gradient of a batch in the parameters and returns its loss: ``loss(x, y)``
-is a number, ``generator`` a stream on x's device. ``release(gradients, generator)`` is the mechanism alone, gradients in,
-gradients out, for an attacker who knows it. A step may say what it asks of the part of a network that is trained, or of this
-machine: ``refuse(network)`` raises ValueError.
-"""
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
 
 from .. import registry
 
 
+class Step(registry.Choice, Protocol):
+    """A gradient computation, such as that of DP-SGD: a frozen dataclass of numbers."""
+
+    def backward(self, network: nn.Module, loss: Callable, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """Leave the gradient of a batch in the parameters' ``grad`` and return the batch's loss.
+
+        ``loss(x, y)`` is the mean loss of images x (n c h w) with soft labels y (n k); ``generator`` is a stream on x's device.
+        """
+        raise NotImplementedError
+
+    def mechanism(self, gradients: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+        """What the step makes of a batch's gradient, differentiable in it: for an attacker who knows the step."""
+        raise NotImplementedError
+
+    def validate(self, network: nn.Module) -> None:
+        """Raises ValueError where the step cannot train this network, or not on this machine."""
+
+
 def names() -> list[str]:
+    """The steps of this package."""
     return registry.names(__name__)
 
 
-def load(choice, **numbers):
-    """One step: ``load("noisy_sgd", noise=0.01)``."""
-    return registry.load(__name__, "Step", choice, **numbers)
+def load(choice, **values) -> Step:
+    """A step: ``load("noisy_sgd", noise=0.01)``."""
+    return registry.load(__name__, Step, choice, **values)

@@ -1,4 +1,4 @@
-"""What the steps share: clipping a gradient as a whole, and noise like a tensor."""
+"""What the steps share: clipping a gradient by its global norm, and noise of a tensor's shape."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def clipped(gradients: Sequence[Tensor], clip: float) -> list[Tensor]:
-    """The gradient, given tensor by tensor, scaled down to norm ``clip`` where it is longer; differentiable in it."""
+    """A gradient, given tensor by tensor, scaled down to global norm ``clip`` where it is longer; differentiable."""
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     return [gradient * (clip / norm.clamp(min=clip)) for gradient in gradients]
 

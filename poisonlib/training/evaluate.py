@@ -1,11 +1,13 @@
-"""Looking at a trained network: logits, features and counts of correct answers, always in eval mode and without gradients."""
+"""Evaluating a trained network: logits, features and counts of correct answers, always in eval mode and without gradients."""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data import ImageSet
+from ..data import Goal, ImageSet
 from ..models import Network
 from ..tensors import to_float
 from .numerics import Numerics
@@ -13,8 +15,38 @@ from .numerics import Numerics
 BATCH = 500
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a victim does with the attacker's target images and with the test set."""
+
+    hits: int  # target images that are classified as the intended class
+    targets: int
+    confidence: float | None  # mean probability of the intended class over the target images
+    clean: tuple[tuple[int, int], ...]  # (correct, all) test images of each class
+
+    @property
+    def success(self) -> float:
+        """The share of target images that are classified as the intended class."""
+        return self.hits / self.targets
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test images that are classified correctly."""
+        correct, total = (sum(column) for column in zip(*self.clean, strict=True))
+        return correct / total
+
+
+def evaluate(network: Network, test: ImageSet, goal: Goal, numerics: Numerics = Numerics()) -> Evaluation:
+    """Attack success on the goal's images, as they are stored, and accuracy on a test set."""
+    answers = logits(network, goal.images, numerics)
+    hits = int((answers.argmax(1) == goal.intended_class).sum())
+    confidence = round(float(answers.softmax(1)[:, goal.intended_class].mean()), 6)
+    clean = count_correct(network, test, numerics).tolist()
+    return Evaluation(hits, len(goal.images), confidence, tuple(map(tuple, clean)))
+
+
 def logits(network: Network, images: Integer[Tensor, "n c h w"], numerics: Numerics = Numerics()) -> Float[Tensor, "n k"]:
-    """Class scores of stored images, in float32, on the network's device."""
+    """Logits of stored images, in float32, on the network's device."""
     return _mapped(network, network.forward, images, numerics)
 
 
@@ -24,16 +56,16 @@ def features(network: Network, images: Integer[Tensor, "n c h w"], numerics: Num
 
 
 def count_correct(network: Network, test: ImageSet, numerics: Numerics = Numerics()) -> Int64[Tensor, "k 2"]:
-    """For each class: how many of its images are classified correctly, and how many there are."""
-    right = logits(network, test.images, numerics).argmax(1) == test.labels
+    """For each class the number of images that are classified correctly, and the number of images."""
+    correct = logits(network, test.images, numerics).argmax(1) == test.labels
     member = F.one_hot(test.labels, len(test.classes))  # a weighted bincount has no deterministic form on CUDA
-    return torch.stack([(member * right[:, None]).sum(0), member.sum(0)], 1)
+    return torch.stack([(member * correct[:, None]).sum(0), member.sum(0)], 1)
 
 
 @torch.no_grad()
 def _mapped(network, function, images, numerics) -> Tensor:
     network.eval()
-    parts, device = [], network.head.weight.device
+    parts, device = [], network.mean.device
     for batch in images.split(BATCH):
         with numerics.autocast(device):
             parts.append(function(to_float(batch.to(device)).contiguous(memory_format=numerics.layout)).float())

@@ -1,60 +1,60 @@
-"""Whole training steps as CUDA graphs: same kernels, same bits, without the launch gaps."""
+"""Training steps as CUDA graphs: the same kernels and bits, without the gaps between launches."""
 
 import copy
 
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # eager steps on a side stream before capture, as CUDA's libraries choose and allocate on first use
+WARM_UP = 3  # eager steps on a side stream before capture: CUDA libraries choose kernels and allocate at their first call
 
 
 class Replay:
-    """A step ``(pipeline, positions, draws) -> loss`` captured at its first call for each pipeline and batch size.
+    """A step ``(pipeline, positions, params) -> loss``, captured at its first call for each pipeline and batch size.
 
-    It is captured anew for each learning rate. Warm-up steps move weights, momentum, statistics and the noise stream, so all four
-    are put back before the capture.
+    It is captured again for each learning rate. Warm-up steps change weights, momentum, batch statistics and the noise stream, so all
+    four are restored before the capture.
     """
 
-    def __init__(self, step, network: torch.nn.Module, optimiser: torch.optim.Optimizer, noise: torch.Generator):
+    def __init__(self, step, network: torch.nn.Module, optimizer: torch.optim.Optimizer, noise: torch.Generator):
         if noise.device.type != "cuda":
             raise ValueError(f"graph=True on device {noise.device}: CUDA graphs need a CUDA device")
-        if isinstance(optimiser, torch.optim.Adam):
-            raise ValueError("graph=True, optimiser='adam': its steps are counted on the host; choose graph=False")
-        self.step, self.network, self.optimiser, self.noise = step, network, optimiser, noise
+        if isinstance(optimizer, torch.optim.Adam):
+            raise ValueError("graph=True, optimizer='adam': it counts its steps on the host; choose graph=False")
+        self.step, self.network, self.optimizer, self.noise = step, network, optimizer, noise
         self.captured, self.rate = {}, None
 
-    def __call__(self, pipeline, at: Tensor, draws: list[dict[str, Tensor]]) -> Tensor:
-        if (rate := self.optimiser.param_groups[0]["lr"]) != self.rate:
-            self.captured, self.rate = {}, rate  # a graph holds the memory of a whole step, and rates do not come back
+    def __call__(self, pipeline, at: Tensor, params: list[dict[str, Tensor]]) -> Tensor:
+        if (rate := self.optimizer.param_groups[0]["lr"]) != self.rate:
+            self.captured, self.rate = {}, rate  # a graph holds the memory of a whole step, and learning rates do not return
         key = pipeline, len(at)
         if key not in self.captured:
-            self.captured[key] = self._capture(pipeline, at, draws)
-        graph, static_at, static_draws, loss = self.captured[key]
+            self.captured[key] = self._capture(pipeline, at, params)
+        graph, static_at, static_params, loss = self.captured[key]
         static_at.copy_(at)
-        for static, draw in zip(static_draws, draws, strict=True):
-            for name, tensor in draw.items():
+        for static, sampled in zip(static_params, params, strict=True):
+            for name, tensor in sampled.items():
                 static[name].copy_(tensor)
         graph.replay()
         return loss.clone()
 
-    def _capture(self, pipeline, at, draws):
-        at, draws = at.clone(), [{name: tensor.clone() for name, tensor in draw.items()} for draw in draws]
-        self._warm_up(pipeline, at, draws)
+    def _capture(self, pipeline, at, params):
+        at, params = at.clone(), [{name: tensor.clone() for name, tensor in sampled.items()} for sampled in params]
+        self._warm_up(pipeline, at, params)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.noise)
         with torch.cuda.graph(graph):
-            loss = self.step(pipeline, at, draws)
-        return graph, at, draws, loss
+            loss = self.step(pipeline, at, params)
+        return graph, at, params, loss
 
-    def _warm_up(self, pipeline, at, draws):
+    def _warm_up(self, pipeline, at, params):
         tensors = [*self.network.parameters(), *self.network.buffers()]
-        before, state = [t.detach().clone() for t in tensors], copy.deepcopy(self.optimiser.state_dict())
+        before, state = [t.detach().clone() for t in tensors], copy.deepcopy(self.optimizer.state_dict())
         noise = self.noise.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                self.step(pipeline, at, draws)
+                self.step(pipeline, at, params)
         torch.cuda.current_stream().wait_stream(side)
         with torch.no_grad():
             for tensor, old in zip(tensors, before, strict=True):
@@ -63,9 +63,9 @@ class Replay:
         self.noise.set_state(noise)
 
     def _restore(self, state):
-        """Momentum back to what it was, in the same memory; zero where there was none, which is where SGD starts."""
-        for index, parameter in enumerate(p for group in self.optimiser.param_groups for p in group["params"]):
-            for name, value in self.optimiser.state[parameter].items():
+        """Restore the momentum in place; to zero, where SGD starts, if there was none."""
+        for index, parameter in enumerate(p for group in self.optimizer.param_groups for p in group["params"]):
+            for name, value in self.optimizer.state[parameter].items():
                 if torch.is_tensor(value):
                     old = state["state"].get(index, {}).get(name)
                     value.zero_() if old is None else value.copy_(old)

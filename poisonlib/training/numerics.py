@@ -1,4 +1,4 @@
-"""How the arithmetic is done: a choice of the run that moves bits, so it is part of a trial's identity."""
+"""How the arithmetic is done. This changes the last bits of results, so it is part of a trial's identity."""
 
 import contextlib
 import os
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
+from .. import check
+
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """``precision`` of convolutions and products, memory layout, whether steps are replayed as a CUDA graph (CUDA only), and
-    whether a craft's gradient is compiled: faster from some hundred steps on, after a minute or two of compilation."""
+    """Precision of convolutions and matrix products, memory format, CUDA graphs for training steps (CUDA only), and compilation of
+    the crafting gradient, which takes a minute or two and pays from some hundred steps on."""
 
     precision: str = "fp32"
     channels_last: bool = True
@@ -21,8 +23,9 @@ class Numerics:
     compiled: bool = False
 
     def __post_init__(self):
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+        check.one_of("precision", self.precision, PRECISIONS)
+        for name in ("channels_last", "graph", "compiled"):
+            check.flag(name, getattr(self, name))
 
     @property
     def layout(self) -> torch.memory_format:
@@ -34,9 +37,9 @@ class Numerics:
 
 @contextlib.contextmanager
 def settings(numerics: Numerics, threads: int = 1):
-    """Within, torch is deterministic, uses this precision and so many CPU threads; all settings are put back afterwards.
+    """Inside the block, torch is deterministic and uses this precision and number of CPU threads; afterwards all is restored.
 
-    The number of threads moves bits too, so a trial that shall be repeatable always runs with one.
+    The number of threads changes bits, too, so repeatable trials run with one.
     """
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
@@ -61,7 +64,7 @@ def settings(numerics: Numerics, threads: int = 1):
 
 @contextlib.contextmanager
 def _repeatable_compiler() -> Iterator[None]:
-    """Within, what is compiled is not chosen by timing it, where this torch can promise that."""
+    """Inside the block, the compiler does not choose kernels by timing them, if this version of torch can promise that."""
     from torch._inductor import config
 
     with config.patch(deterministic=True) if hasattr(config, "deterministic") else contextlib.nullcontext():

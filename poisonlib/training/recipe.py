@@ -9,52 +9,61 @@ from pathlib import Path
 
 import torch
 
-OPTIMISERS = ("sgd", "adam")
+from .. import check
+
+OPTIMIZERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a victim is trained. ``drops`` are the epochs (counted from 0) from which the rate is ``factor`` times smaller."""
+    """How a network is trained. The learning rate is multiplied by ``gamma`` at each of ``milestones``, epochs counted from 0.
+
+    Names are those of torch's optimizers and of ``MultiStepLR``. Raises ValueError for a value out of range.
+    """
 
     epochs: int = 40
-    batch: int = 128
-    rate: float = 0.1
-    drops: tuple[int, ...] = (14, 24, 35)
-    factor: float = 0.1
-    optimiser: str = "sgd"
+    batch_size: int = 128
+    lr: float = 0.1
+    milestones: tuple[int, ...] = (14, 24, 35)
+    gamma: float = 0.1
+    optimizer: str = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
     augment: str = "none"  # the ordinary augmentation that every victim has, defended or not
-    frozen: bool = False  # train the head alone, on features of a body that stays as it is, batch statistics included
+    frozen: bool = False  # train the head alone; the feature extractor stays in eval mode, batch statistics included
 
     def __post_init__(self):
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"optimiser={self.optimiser!r}: choose one of {', '.join(OPTIMISERS)}")
-        if self.epochs < 1 or self.batch < 2 or self.rate <= 0:
-            raise ValueError(f"epochs={self.epochs}, batch={self.batch}, rate={self.rate}: at least 1, at least 2, above 0")
-        if self.optimiser == "sgd" and self.nesterov and not self.momentum > 0:
-            raise ValueError(f"momentum={self.momentum}, nesterov=True: above 0, or nesterov=False")
-        if not (0 <= self.momentum < 1 and self.weight_decay >= 0):
-            raise ValueError(f"momentum={self.momentum}, weight_decay={self.weight_decay}: from 0 and below 1, at least 0")
-        if list(self.drops) != sorted(self.drops):
-            raise ValueError(f"drops={self.drops}: list the epochs in ascending order")
+        check.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check.whole("epochs", self.epochs, 1)
+        check.whole("batch_size", self.batch_size, 2)
+        check.number("lr", self.lr, 0, above=True)
+        check.number("gamma", self.gamma, 0, above=True)
+        check.number("weight_decay", self.weight_decay, 0)
+        check.number("momentum", self.momentum, 0, 1)
+        if self.momentum == 1 or (self.optimizer == "sgd" and self.nesterov and not self.momentum):
+            raise ValueError(
+                f"momentum={self.momentum}, nesterov={self.nesterov}: choose a momentum below 1, and above 0 with nesterov"
+            )
+        if list(self.milestones) != sorted(self.milestones):
+            raise ValueError(f"milestones={self.milestones}: list the epochs in ascending order")
 
-    def rate_at(self, epoch: int) -> float:
-        """The learning rate during an epoch (counted from 0)."""
-        return self.rate * self.factor ** sum(epoch >= drop for drop in self.drops)
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate in an epoch (from 0)."""
+        return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
 
-    def optimise(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        if self.optimiser == "adam":
-            return torch.optim.Adam(parameters, lr=self.rate, weight_decay=self.weight_decay)
+    def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer for the parameters that are trained."""
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
         return torch.optim.SGD(
-            parameters, lr=self.rate, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
+            parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
         )
 
     def lasting(self, epochs: int) -> "Recipe":
-        """The same recipe over another number of epochs, its drops moved in proportion (rounded down, as the papers' code does)."""
-        drops = tuple(drop * epochs // self.epochs for drop in self.drops)
-        return dataclasses.replace(self, epochs=epochs, drops=drops)
+        """The same recipe over another number of epochs, with milestones in proportion (rounded down, as in the papers' code)."""
+        milestones = tuple(milestone * epochs // self.epochs for milestone in self.milestones)
+        return dataclasses.replace(self, epochs=epochs, milestones=milestones)
 
 
 @functools.cache
@@ -63,6 +72,7 @@ def _table() -> dict[str, dict]:
 
 
 def names() -> list[str]:
+    """The recipes in ``recipes.toml``."""
     return sorted(_table())
 
 
@@ -71,12 +81,15 @@ def _frozen(values: dict) -> dict:
 
 
 def load(choice: "str | dict | Recipe", **changes) -> Recipe:
-    """A recipe by name, with numbers changed: ``load("dp_instahide_a2", batch=64)``; ``epochs`` alone moves the drops along."""
+    """A recipe by name, with values changed: ``load("dp_instahide_a2", batch_size=64)``. ``epochs`` alone also scales the milestones.
+
+    Raises LookupError that lists the recipes, TypeError for an unknown value.
+    """
     if isinstance(choice, str):
         if choice not in _table():
             raise LookupError(f"no recipe {choice!r}; choose one of: {', '.join(names())}")
         choice = {k: v for k, v in _table()[choice].items() if k != "source"}
     recipe = choice if isinstance(choice, Recipe) else Recipe(**_frozen(choice))
-    if "epochs" in changes and "drops" not in changes:
+    if "epochs" in changes and "milestones" not in changes:
         recipe = recipe.lasting(changes.pop("epochs"))
     return dataclasses.replace(recipe, **changes)

@@ -1,7 +1,8 @@
-"""A small net that sees only locally, for ``quick`` backdoors: three 3 x 3 convolutions with BatchNorm, a mean over pixels.
+"""Three 3 x 3 convolutions with BatchNorm and global average pooling: the network of the backdoor profile ``quick``.
 
-A feature looks at 9 x 9 pixels at most and the mean forgets where, so a small trigger weighs as much against the shape of a
-16 x 16 digit as it does against an object in a 32 x 32 photograph. 14,634 parameters at width 16, 10 classes and 3 channels.
+This project's own. A feature has a receptive field of at most 9 x 9 pixels and the average forgets where it was, so a small trigger
+weighs as much against the shape of a small digit as it does against an object in a 32 x 32 photograph. 14,634 parameters at width 16,
+10 classes and 3 channels.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ._network import Architecture
 
 
 @dataclass(frozen=True)
-class Model(Architecture):
+class ConvnetGap(Architecture):
     width: int = 16  # channels of the first convolution; twice as many features
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Module, int]:

@@ -1,22 +1,35 @@
-"""Where a trial ran: device, versions, commit, and how much memory it took."""
+"""Where a trial runs: device, library versions, commit, and how much memory it takes."""
 
 import functools
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import torch
 
 from .. import __version__, paths
 
 
+@dataclass(frozen=True)
+class Environment:
+    """Device, library versions and commit of a record."""
+
+    device: str
+    torch: str
+    python: str
+    poisonlib: str
+    commit: str | None
+
+
 def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring the peak memory of a CUDA device anew."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at the peak: of the trial on CUDA, of the process so far on a CPU; 0 where the system does not say."""
+    """Peak memory in bytes: of the trial on CUDA, of the process so far on a CPU; 0 where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -28,26 +41,20 @@ def peak_memory(device: torch.device) -> int:
 
 
 def choose(device: str = "auto") -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU. Raises ValueError for a device that is not here."""
+    """A device by name; ``"auto"`` is CUDA where there is one, else the CPU. Raises ValueError for a device that is not here."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise ValueError(f"device={device!r}: choose auto, cpu or cuda")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r}: torch {torch.__version__} sees no CUDA device here; choose auto or cpu")
+        raise ValueError(f"device={device!r}: torch {torch.__version__} finds no CUDA device; choose auto or cpu")
     return torch.device(device)
 
 
-def place(device: torch.device) -> dict:
-    """Device, library versions and commit, for the record."""
+def environment(device: torch.device) -> Environment:
+    """The environment that a trial on ``device`` runs in now."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {_processor()}"
-    return {
-        "device": name,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "poisonlib": __version__,
-        "commit": commit(),
-    }
+    return Environment(name, torch.__version__, platform.python_version(), __version__, commit())
 
 
 @functools.cache
@@ -64,7 +71,7 @@ def commit() -> str | None:
     """The checkout's commit, with ``+`` where files differ from it; None outside a checkout."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=paths.repository(), capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=paths.root(), capture_output=True, text=True
         )
     except OSError:
         return None

@@ -1,0 +1,143 @@
+"""Image sets from one's own data: arrays, torchvision-style data sets, folders of images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..tensors import quantise
+from . import _decoded
+from ._types import Goal, ImageSet, Poison
+
+
+def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None, std=None) -> ImageSet:
+    """An image set from arrays or tensors.
+
+    ``images``: (n, h, w), (n, c, h, w) or (n, h, w, c) with 1 or 3 channels, as uint8 or as floats in [0, 1]. ``labels``: (n,)
+    integers from 0. ``classes``: the classes' names, by default "0", "1", ... ``mean`` and ``std``: one number a channel, by
+    default those of these images. An image's id is its position. Raises TypeError or ValueError for anything else, such as
+    normalised images: networks normalise by themselves.
+    """
+    images, labels = _channels_first(_stored(torch.as_tensor(images))), torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise TypeError(f"labels are {labels.dtype}; give whole numbers from 0")
+    names = tuple(map(str, classes if classes is not None else range(int(labels.max()) + 1 if len(labels) else 0)))
+    pixels = images.flatten(2).double() / 255
+    mean = tuple(pixels.mean((0, 2)).tolist()) if mean is None else tuple(map(float, mean))
+    std = tuple(pixels.std((0, 2), correction=0).clamp(min=1 / 255).tolist()) if std is None else tuple(map(float, std))
+    return ImageSet(images, labels.long(), torch.arange(len(images)), names, mean, std).checked()
+
+
+def _stored(images: Tensor) -> Tensor:
+    """As uint8. Raises ValueError for floats outside [0, 1], TypeError for other types."""
+    if images.is_floating_point():
+        low, high = (images.min().item(), images.max().item()) if images.numel() else (0.0, 1.0)
+        if not (low >= 0 and high <= 1):  # False for NaN, too
+            raise ValueError(f"float images range from {low:.4g} to {high:.4g}; give them in [0, 1], without normalisation")
+        return quantise(images)
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images are {images.dtype}; give uint8, or floats in [0, 1]")
+    return images
+
+
+def _channels_first(images: Tensor) -> Tensor:
+    """(n, c, h, w) from the three layouts of `from_arrays`."""
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return images.permute(0, 3, 1, 2).contiguous()
+    raise ValueError(f"images of shape {tuple(images.shape)}: give (n, h, w), (n, c, h, w) or (n, h, w, c) with 1 or 3 channels")
+
+
+def from_dataset(dataset, classes: Sequence[str] | None = None, mean=None, std=None) -> ImageSet:
+    """An image set from a torchvision-style data set, whose items are ``(image, label)``.
+
+    An image is a PIL image, an array (h, w, c) or (h, w), or a tensor (c, h, w); uint8 or floats in [0, 1]. All have one size.
+    ``classes`` defaults to the data set's own ``classes``. An image's id is its index in the data set. Raises TypeError or
+    ValueError that names the first item which does not fit.
+    """
+    images, labels = [], []
+    for index in range(len(dataset)):
+        image, label = dataset[index]
+        try:
+            images.append(_channels_first(_stored(_tensor(image)[None]))[0])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"item {index}: {error}") from None
+        if images[-1].shape != images[0].shape:
+            raise ValueError(
+                f"item {index} has shape {tuple(images[-1].shape)}, item 0 {tuple(images[0].shape)}; resize the images"
+            )
+        labels.append(int(label))
+    if not images:
+        raise ValueError("the data set is empty")
+    names = classes if classes is not None else getattr(dataset, "classes", None)
+    return from_arrays(torch.stack(images), torch.tensor(labels), names, mean, std)
+
+
+def _tensor(image) -> Tensor:
+    if isinstance(image, Tensor):
+        return image
+    import numpy as np
+
+    if hasattr(image, "convert") and getattr(image, "mode", "") not in ("L", "RGB"):
+        image = image.convert("RGB")
+    return torch.from_numpy(np.array(image))
+
+
+def from_folder(folder: str | Path, size: int | None = None, classes: Sequence[str] | None = None) -> ImageSet:
+    """An image set from a tree of class folders, ``folder/CLASS/*.png``, decoded as RGB.
+
+    ``classes`` are the folders to read, by default all, sorted; give the training set's to read the test set. Images of another
+    size than ``size`` x ``size`` are resized (bilinear) to cover that square, and the centre is cut out; without ``size`` all must
+    have one size. An image's id is its position in the list of files, ordered by class and then by name. Raises FileNotFoundError
+    where there are no images, ValueError for a file that cannot be read.
+    """
+    root = Path(folder).expanduser()
+    names = (
+        list(classes)
+        if classes is not None
+        else sorted(each.name for each in root.iterdir() if each.is_dir())
+        if root.is_dir()
+        else []
+    )
+    files = [(root / name / file, label) for label, name in enumerate(names) for file in _decoded.listing(root / name)]
+    if not files:
+        raise FileNotFoundError(f"there are no images in {root}/CLASS/; put one folder of images a class there")
+    images = [_decoded.image(path, size) for path, _ in files]
+    if len(shapes := {tuple(image.shape) for image in images}) > 1:
+        raise ValueError(f"{root} holds images of {len(shapes)} sizes; give size=..., and they are resized")
+    return from_arrays(torch.stack(images), torch.tensor([label for _, label in files]), names)
+
+
+def poison_from_folder(folder: str | Path, train: ImageSet) -> Poison:
+    """Poisons that were crafted elsewhere: images named by the id of the training image that each replaces, such as ``17.png``.
+
+    Use PNG: JPEG changes pixels beyond any small eps. Raises ValueError for another name or shape, KeyError for an id that is not
+    in the training set, FileNotFoundError where there are no images.
+    """
+    root = Path(folder).expanduser()
+    files = _decoded.listing(root) if root.is_dir() else []
+    if not files:
+        raise FileNotFoundError(f"there are no images in {root}")
+    if wrong := [file for file in files if not Path(file).stem.isdecimal()]:
+        raise ValueError(f"{root / wrong[0]}: name each image by the id of the training image that it replaces, such as 17.png")
+    ids = torch.tensor([int(Path(file).stem) for file in files])
+    order, grey = ids.argsort(), train.shape[0] == 1
+    images = torch.stack([_decoded.image(root / files[i], None, grey) for i in order.tolist()])
+    poison = Poison(ids[order], images)
+    train.with_poison(poison)
+    return poison
+
+
+def goal(test: ImageSet, ids: Sequence[int], intended_class: int) -> Goal:
+    """The goal that test images with these ids be classified as ``intended_class``.
+
+    Raises KeyError for an id that is not in the test set, ValueError for a class that there is not.
+    """
+    if not 0 <= intended_class < len(test.classes):
+        raise ValueError(f"intended_class={intended_class}: choose 0 to {len(test.classes) - 1}")
+    aim = test.take(test.positions(torch.as_tensor(ids).long().to(test.device)))
+    return Goal(aim.images, aim.labels, aim.ids, intended_class)

@@ -1,0 +1,51 @@
+"""Trained networks and crafted poisons on disk, under a digest of all that decides them: each is made once, by whoever needs it first."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from .. import files, paths
+from .spec import digest
+
+Content = tuple[dict[str, Tensor], dict]  # tensors by name, and a JSON note
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of safetensors files."""
+
+    root: Path
+
+    @classmethod
+    def open(cls) -> "Cache":
+        """The cache of the output folder."""
+        return cls(paths.outputs() / "models")
+
+    def path(self, identity: dict) -> Path:
+        """The file for an identity: the description of all that decides the content."""
+        return self.root / f"{digest(identity)}.safetensors"
+
+    def fetch(self, identity: dict, make: Callable[[], Content], keep: bool = True) -> Content:
+        """The content for an identity: read from disk or, if it is missing or damaged, made by ``make()`` and kept.
+
+        A process that needs the same content meanwhile waits for this one. With ``keep=False`` nothing is written or waited for.
+        """
+        with self._locked(identity) if keep else contextlib.nullcontext():
+            content = files.read_tensors(self.path(identity))
+            if content is None:
+                content = make()
+                if keep:
+                    files.write_tensors(self.path(identity), *content)
+            return content
+
+    @contextlib.contextmanager
+    def _locked(self, identity: dict) -> Iterator[None]:
+        from filelock import FileLock
+
+        lock = self.root.with_name("locks") / f"{digest(identity)}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield

@@ -1,0 +1,125 @@
+"""The attacker's half of a trial: train surrogates, craft, and keep both for the other trials that need them."""
+
+import functools
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from .. import attacks, data, registry, training
+from ..attacks import Surrogate, ThreatModel
+from ..augment import pipeline
+from ..data import Goal, ImageSet, Poison
+from ..models import Network
+from ..rng import derive
+from . import provenance
+from .cache import Cache, Content
+from .environment import choose
+from .record import CraftReport
+from .spec import Defence, Trial
+
+IMAGE_SHARE = 0.5  # of a GPU's memory, for images
+
+
+@dataclass(frozen=True)
+class Crafted:
+    """Poison and goal as bytes, and what is recorded of their crafting."""
+
+    poison: Poison
+    goal: Goal
+    report: CraftReport | None = None
+
+
+@functools.lru_cache(maxsize=4)
+def images(source: data.Data, split: str, device: torch.device) -> ImageSet:
+    """A split of a data set, read once a process: on the device, or beside it where a poisoned copy would not fit, too."""
+    found = data.load(source, split)
+    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else math.inf
+    return found.to(device) if 2 * found.images.nbytes < IMAGE_SHARE * room else found.beside(device)
+
+
+def threat_model(trial: Trial, device: torch.device) -> ThreatModel:
+    """What the trial's attacker knows before any surrogate is trained."""
+    train, test = (images(trial.data, split, device) for split in ("train", "test"))
+    ordinary, defence = pipeline(trial.recipe.augment), trial.defence
+    return ThreatModel(train, test, (), ordinary, defence.augment, defence.step, trial.numerics)
+
+
+def with_surrogates(trial: Trial, device: torch.device, cache: Cache) -> ThreatModel:
+    """What the trial's attacker knows, with surrogates trained or read from the cache."""
+    known = threat_model(trial, device)
+    return replace(known, surrogates=tuple(surrogate(trial, known.train, wanted, cache) for wanted in trial.attack.surrogates))
+
+
+def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) -> Network:
+    """One of the attacker's networks: trained on the clean training set from its own initial weights, or with public weights.
+
+    Parameters that the victim does not train have ``requires_grad=False``.
+    """
+    seed = derive(trial.seed, "surrogate", wanted.number)
+    if wanted.pretrained:
+        network = training.initialise(trial.model.with_pretrained_weights(), train, seed)
+    else:
+        known = trial.defence if wanted.defended else Defence()
+        network = fetch_network(trial, train, known, seed, cache, provenance.surrogate(trial, wanted))
+    for parameter in network.below_head():
+        parameter.requires_grad_(not trial.recipe.frozen)
+    return network.eval()
+
+
+def fetch_network(
+    trial: Trial, train: ImageSet, defence: Defence, seed: int, cache: Cache, identity: dict, keep: bool = True
+) -> Network:
+    """A network trained on ``train`` under a defence, or the same one from the cache, bit for bit."""
+
+    def make() -> Content:
+        how = dict(augment=defence.augment, step=defence.step, numerics=trial.numerics)
+        return training.train(trial.model, train, trial.recipe, seed=seed, **how).state_dict(), {}
+
+    weights, _ = cache.fetch(identity, make, keep)
+    network = training.initialise(trial.model, train, seed)
+    network.load_state_dict(weights)
+    return network.to(memory_format=trial.numerics.layout)
+
+
+def craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
+    """The trial's poison and goal. A craft that needs surrogates is kept in the cache; others are as quickly repeated."""
+    if not trial.attack.surrogates:
+        return Crafted(*attacks.craft(trial.attack, threat_model(trial, device), seed=trial.seed))
+    return _unpacked(
+        cache.fetch(provenance.craft(trial), lambda: _packed(_made(trial, with_surrogates(trial, device, cache)))), device
+    )
+
+
+def craft_now(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
+    """The poison and the goal of a trial, crafted now or read from the cache."""
+    with training.settings(trial.numerics):
+        crafted = craft(trial, choose(device), Cache.open())
+    return crafted.poison, crafted.goal
+
+
+def _made(trial: Trial, known: ThreatModel) -> Crafted:
+    poison, goal = attacks.craft(trial.attack, known, seed=trial.seed)
+    answers = training.logits(known.surrogates[0], goal.images, trial.numerics).argmax(1)
+    correct = int((answers == goal.labels).sum()), len(goal.labels)
+    objective = trial.attack.objective(known, poison, goal, trial.seed)
+    if objective is not None and not math.isfinite(objective):
+        raise FloatingPointError(
+            f"the objective of {registry.label(trial.attack)} is {objective}: a gradient is zero or not finite"
+        )
+    return Crafted(poison, goal, CraftReport(correct, None if objective is None else round(objective, 6)))
+
+
+def _packed(crafted: Crafted) -> Content:
+    poison, goal, report = crafted.poison, crafted.goal, crafted.report
+    tensors = {"poison.ids": poison.ids, "poison.images": poison.images}
+    tensors |= {"goal.images": goal.images, "goal.labels": goal.labels, "goal.ids": goal.ids}
+    note = {"intended_class": goal.intended_class, "targets_correct": report.targets_correct, "objective": report.objective}
+    return {name: tensor.cpu() for name, tensor in tensors.items()}, note
+
+
+def _unpacked(content: Content, device: torch.device) -> Crafted:
+    at, note = {name: tensor.to(device) for name, tensor in content[0].items()}, content[1]
+    goal = Goal(at["goal.images"], at["goal.labels"], at["goal.ids"], note["intended_class"])
+    report = CraftReport(tuple(note["targets_correct"]), note["objective"])
+    return Crafted(Poison(at["poison.ids"], at["poison.images"]), goal, report)

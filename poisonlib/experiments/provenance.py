@@ -1,0 +1,82 @@
+"""What decides a result besides the trial's description: the source code and the data. Records carry a digest of both."""
+
+import functools
+from collections.abc import Iterable
+
+import torch
+
+from .. import augment, data, source
+from ..attacks import Surrogate
+from ..registry import Choice
+from .record import Record
+from .spec import Defence, Trial
+
+TRIAL, MAKING = (f"{__package__}.trial",), (f"{__package__}.crafting",)  # modules whose code, with all that they import, counts
+OTHER_CODE, OTHER_DATA = "recorded with other code", "recorded with other data"
+
+
+def code(trial: Trial) -> str:
+    """The digest of the source code that decides the trial's result."""
+    return _code(trial.choices, TRIAL)
+
+
+def _code(choices: Iterable[Choice], modules: tuple[str, ...]) -> str:
+    return source.digest([cls for choice in choices for cls in choice.depends_on()], modules)
+
+
+def content(trial: Trial) -> dict[str, str] | None:
+    """The fingerprints of the trial's images and labels, by split; None where the data set is not on this machine."""
+    try:
+        return {split: fingerprint(trial.data, split) for split in ("train", "test")}
+    except FileNotFoundError:
+        return None
+
+
+@functools.lru_cache(maxsize=32)
+def fingerprint(choice: data.Data, split: str) -> str:
+    """`ImageSet.fingerprint` of a split, computed once a process."""
+    from .crafting import images
+
+    return images(choice, split, torch.device("cpu")).fingerprint
+
+
+def staleness(record: Record, trial: Trial) -> str:
+    """``"recorded with other code"`` or ``"recorded with other data"`` where this is so, else ``""``."""
+    if record.code != code(trial):
+        return OTHER_CODE
+    here = content(trial)
+    return OTHER_DATA if here and record.data != here else ""
+
+
+def victim(trial: Trial) -> dict:
+    """All that decides the weights of a network trained on the trial's whole training set; the filter does not.
+
+    Trials with equal identities share one network. A clean control leaves the training set as it is, whatever its attack.
+    """
+    attack = () if trial.attack.clean else (trial.attack,)
+    identity = _training(trial, trial.defence, attack)
+    return identity | {"attack": trial.describe()["attack"] if attack else None}
+
+
+def surrogate(trial: Trial, wanted: Surrogate) -> dict:
+    """All that decides the weights of a surrogate: neither the attack nor, unless the attacker knows it, the defence."""
+    known = trial.defence if wanted.defended else Defence()
+    return _training(trial, known, ()) | {"surrogate": wanted.number}
+
+
+def craft(trial: Trial) -> dict:
+    """All that decides the poison: the defence only if the attacker knows it."""
+    known = trial.defence if trial.attack.adaptive != "none" else Defence()
+    return _training(trial, known, (trial.attack,)) | {"attack": trial.describe()["attack"], "craft": True}
+
+
+def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...]) -> dict:
+    description, parts = trial.describe(), defence.describe()
+    ordinary = augment.pipeline(trial.recipe.augment).parts
+    choices = (trial.data, trial.model, *ordinary, *defence.augment.parts, *((defence.step,) if defence.step else ()), *attack)
+    return {name: description[name] for name in ("data", "model", "recipe", "numerics", "seed")} | {
+        "defence": parts["augment"],
+        "step": parts["step"],
+        "code": _code(choices, MAKING),
+        "content": (content(trial) or {}).get("train"),
+    }

@@ -1,0 +1,139 @@
+"""The record of one trial: what was done, what came out, at which cost, where, and with which code and data."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..training import Evaluation
+from .environment import Environment
+from .spec import Trial, canonical, digest
+
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class Poisons:
+    """How many training images the attack changed, a digest of the changed images, and the largest change of a pixel (in 1/255)."""
+
+    count: int
+    digest: str
+    largest_change: int
+
+
+@dataclass(frozen=True)
+class CraftReport:
+    """For an attack with surrogates: (correct, all) targets of the first surrogate, and the objective at the stored poisons."""
+
+    targets_correct: tuple[int, int]
+    objective: float | None
+
+
+@dataclass(frozen=True)
+class FilterReport:
+    """How many images a filter removed, how many of them were poisons, and the ROC curve (fpr, tpr) of its scores with its area."""
+
+    removed: int
+    poisons_removed: int
+    auc: float | None
+    roc: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds, in all and by stage, and the peak memory in bytes."""
+
+    seconds: float
+    stages: dict[str, float]
+    peak_memory: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record of one trial. Everything but ``cost`` and ``environment`` is the same whenever and beside whatever it runs."""
+
+    spec: dict[str, Any]  # `Trial.describe`
+    evaluation: Evaluation
+    intended_class: int
+    source_class: int
+    poisons: Poisons
+    craft: CraftReport | None
+    filter: FilterReport | None
+    cost: Cost
+    environment: Environment
+    code: str | None = None  # digest of the source code that decided the result; None for records of older versions
+    data: dict[str, str] | None = None  # fingerprints of the images and labels by split
+
+    @cached_property
+    def key(self) -> str:
+        """The record's name: the hash of its trial's description."""
+        return digest(self.spec)
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The trial. Raises LookupError where a class that it names cannot be imported here."""
+        return Trial.read(self.spec)
+
+    @property
+    def seed(self) -> int:
+        return self.spec["seed"]
+
+    @property
+    def success(self) -> float:
+        """The share of target images that the victim classifies as the intended class."""
+        return self.evaluation.success
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test images that the victim classifies correctly."""
+        return self.evaluation.accuracy
+
+    @property
+    def setting(self) -> str:
+        """All of the trial but its seed, as text: the trials of one cell have one setting."""
+        return canonical(self.spec | {"seed": 0})
+
+    def measured(self) -> str:
+        """What must not depend on when, where and beside what the trial ran, as canonical text."""
+        content = self.to_json()
+        return canonical({name: content[name] for name in ("key", "spec", "result", "data")})
+
+    def to_json(self) -> dict:
+        """The content of the record's file."""
+        parts = {name: getattr(self, name) for name in ("evaluation", "poisons", "craft", "filter")}
+        result = {name: part and dataclasses.asdict(part) for name, part in parts.items()}
+        return {
+            "schema": SCHEMA,
+            "key": self.key,
+            "spec": self.spec,
+            "result": result | {"intended_class": self.intended_class, "source_class": self.source_class},
+            "code": self.code,
+            "data": self.data,
+            "cost": dataclasses.asdict(self.cost),
+            "environment": dataclasses.asdict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict) -> "Record":
+        """The record in a file's content. Raises KeyError, TypeError or ValueError where it is no record."""
+        result = content["result"]
+        return cls(
+            content["spec"],
+            Evaluation(**_tuples(result["evaluation"])),
+            result["intended_class"],
+            result["source_class"],
+            Poisons(**result["poisons"]),
+            CraftReport(**_tuples(result["craft"])) if result["craft"] else None,
+            FilterReport(**_tuples(result["filter"])) if result["filter"] else None,
+            Cost(**content["cost"]),
+            Environment(**content["environment"]),
+            content["code"],
+            content["data"],
+        )
+
+
+def _tuples(value):
+    """JSON's lists as tuples, all the way down, below the names."""
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

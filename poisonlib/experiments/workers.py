@@ -1,0 +1,129 @@
+"""Worker processes: each runs one trial after the other and answers with its cost or with what went wrong."""
+
+import base64
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Iterable
+
+import torch
+
+from .. import registry, source
+from . import provenance
+from .ledger import Ledger
+from .spec import Trial
+from .trial import failure
+
+QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+
+
+def devices(device: torch.device, workers: int | None, jobs: int) -> list[str]:
+    """The device of each worker: one worker a GPU or CPU core by default, and never more workers than jobs."""
+    if device.type == "cuda":
+        places = [str(device)] if device.index is not None else [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        count = len(places) if workers is None else workers
+        return [places[i % len(places)] for i in range(min(count, jobs))]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["cpu"] * min(cores if workers is None else workers, jobs)
+
+
+def luggage(trials: Iterable[Trial]) -> str:
+    """The classes that workers cannot import, since a notebook or script defines them, as text for `unpack`.
+
+    Raises TypeError that says how to go on for a class that cannot be sent to another process.
+    """
+    classes = {cls for trial in trials for choice in trial.choices for cls in choice.depends_on() if cls.__module__ == "__main__"}
+    if not classes:
+        return ""
+    import cloudpickle
+
+    packed = {}
+    for cls in classes:
+        try:
+            packed[registry.name_of(cls)] = cls, source.interactive(cls)
+            cloudpickle.dumps(cls)
+        except Exception as error:
+            raise TypeError(
+                f"{cls.__qualname__} cannot be sent to worker processes ({error}); move it to a module that can be imported, or run "
+                "with workers=0"
+            ) from error
+    return base64.b64encode(cloudpickle.dumps(packed)).decode()
+
+
+def unpack(text: str) -> None:
+    """Make the classes of a `luggage` known in this process. The text comes from the parent process, never from a file."""
+    import cloudpickle
+
+    for name, (cls, digest) in cloudpickle.loads(base64.b64decode(text)).items():
+        registry.carry({name: cls})
+        source.carry(name, digest)
+
+
+class Worker:
+    """A process that runs trials, and is started again if it dies or no longer answers sensibly."""
+
+    def __init__(self, device: str, ledger: Ledger, luggage: str = ""):
+        self.command = [sys.executable, "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
+        self.luggage, self.process, self.stopped = luggage, None, False
+
+    def serve(self, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
+        """Take jobs until there are none, and put one reply for each."""
+        while not self.stopped:
+            try:
+                trial, keep = todo.get_nowait()
+            except queue.Empty:
+                return
+            done.put(self.ask({"spec": trial.describe(), "keep": keep, "code": provenance.code(trial)}))
+
+    def ask(self, job: dict) -> dict:
+        """The reply to a job. Any failure is a reply with an ``error``, and the next job then gets a new process."""
+        try:
+            return self._exchange(job)
+        except Exception:
+            self._end()
+            return {"error": failure(job["spec"])}
+
+    def _exchange(self, job: dict) -> dict:
+        """Raises RuntimeError if the process dies, OSError if none can be started, ValueError if its reply is cut off."""
+        if self.process is None or self.process.poll() is not None:
+            self._end()
+            self.process = self._start()
+        reply = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            reply = self.process.stdout.readline()
+        if not reply:
+            raise RuntimeError(f"the worker process died (exit status {self.process.wait(timeout=60)})")
+        return json.loads(reply)
+
+    def _start(self) -> subprocess.Popen:
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # what this process can import, the worker can
+        process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **QUIET, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C reaches this process only, which then ends its workers
+        )
+        process.stdin.write(json.dumps(self.luggage) + "\n")
+        process.stdin.flush()
+        return process
+
+    def stop(self) -> None:
+        """End the process, and take no further job."""
+        self.stopped = True
+        self._end()
+
+    def _end(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            with contextlib.suppress(OSError):  # it may not have read all that it was sent
+                process.stdin.close()
+            process.stdout.close()
