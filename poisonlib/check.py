@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable
 
 
-def number(name: str, value, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> None:
+def number(name: str, value, low: int | float = -math.inf, high: int | float = math.inf, *, above: bool = False) -> None:
     """Raises ValueError unless ``value`` is a finite number with ``low <= value <= high`` (``low < value`` if ``above``)."""
     kind = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not (kind and low <= value <= high and not (above and value == low)):
         raise ValueError(f"{name}={value!r}: choose a finite number {_range(low, high, above)}")
 
 
-def whole(name: str, value, low: float = -math.inf, high: float = math.inf) -> None:
+def whole(name: str, value, low: int | float = -math.inf, high: int | float = math.inf) -> None:
     """Raises ValueError unless ``value`` is an integer with ``low <= value <= high``."""
     if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
         raise ValueError(f"{name}={value!r}: choose a whole number {_range(low, high, False)}")
@@ -40,7 +40,7 @@ def variant(value: str) -> None:
     one_of("variant", value, ("paper", "released"))
 
 
-def _range(low: float, high: float, above: bool) -> str:
+def _range(low: int | float, high: int | float, above: bool) -> str:
     start = f"above {low:g}" if above else f"of at least {low:g}"
     if low == -math.inf:
         return "" if high == math.inf else f"of at most {high:g}"

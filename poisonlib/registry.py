@@ -14,11 +14,12 @@ import pkgutil
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 _CARRIED: dict[str, type] = {}  # classes that another process sent to this one, which cannot import them
 
 
+@runtime_checkable
 class Choice(Protocol):
     """What all choices have in common: they are frozen dataclasses of plain values, which records can hold."""
 

@@ -2,8 +2,8 @@
 
 The digest covers the modules that define the given classes and, from there on, every module that these import: modules of this
 package, and the user's own, which are all that lie outside the standard library and site-packages. Modules that only name, check,
-store or describe things (`BOOKKEEPING`) are left out. A module is read when it is first needed and again when it is reloaded, so the
-digest describes the code that this process runs, not a file that was edited since.
+store or describe things (`BOOKKEEPING`) are left out. A module is read when it is first needed and again when it is reloaded, so
+the digest describes the code that this process runs, not a file that was edited since.
 """
 
 import ast
@@ -133,8 +133,9 @@ def carry(name: str, digest: tuple[str, tuple[str, ...]]) -> None:
 
 
 def interactive(cls: type) -> tuple[str, tuple[str, ...]]:
-    """The digest of a class from a notebook or script, with the functions, classes and plain values of the notebook that it uses; and
-    the modules that these refer to."""
+    """The digest of a class from a notebook or script, with the functions, classes and plain values of the notebook that it uses;
+    and the modules that these refer to.
+    """
     seen, todo, modules = {}, [cls], []
     while todo:
         thing = todo.pop()

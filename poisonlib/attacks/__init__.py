@@ -1,7 +1,7 @@
 """Attacks: one file each, with a class that derives from `Attack`."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -35,6 +35,7 @@ class ThreatModel:
     numerics: Any = None  # `poisonlib.training.Numerics`: the precision to craft in, and whether the gradient is compiled
 
 
+@runtime_checkable
 class Attack(registry.Choice, Protocol):
     """An attack: a frozen dataclass with one verb, ``craft``. It never trains: it declares the networks that it needs.
 
@@ -87,7 +88,8 @@ def load(choice, **values) -> Attack:
 def craft(attack, threat_model: ThreatModel, *, seed: int) -> tuple[Poison, Goal]:
     """The poison and goal of an attack, or of its name, with all checks.
 
-    Raises ValueError where the attack cannot work on these data or lacks surrogates, and where a poison breaks the attack's own eps.
+    Raises ValueError where the attack cannot work on these data or lacks surrogates, and where a poison breaks the attack's own
+    eps.
     """
     attack = load(attack)
     attack.validate(threat_model)

@@ -1,8 +1,8 @@
 """Second derivatives with respect to pixels at the cost of 7 forward passes instead of 8.
 
 PyTorch's double backward of a convolution computes a gradient of the weights that crafting does not use, and that of batch
-normalisation is bound by memory. In eval mode both layers are linear in their parameters and affine in their input, so a few calls of
-the layer itself give every derivative.
+normalisation is bound by memory. In eval mode both layers are linear in their parameters and affine in their input, so a few
+calls of the layer itself give every derivative.
 """
 
 from dataclasses import dataclass

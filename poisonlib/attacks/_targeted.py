@@ -34,7 +34,9 @@ class Targeted(Attack):
         return self.poison_rate == 0
 
     def validate(self, threat_model: ThreatModel) -> None:
-        """Raises ValueError where the smallest class is too small for the poisons or the targets, as the seed chooses the classes."""
+        """Raises ValueError where the smallest class is too small for the poisons or the targets, as the seed chooses the
+        classes.
+        """
         train, test = threat_model.train, threat_model.test
         smallest, fewest = train.smallest_class, test.smallest_class
         if (poisons := count(train, self.poison_rate)) > smallest:

@@ -34,7 +34,8 @@ class External(Attack):
             raise ValueError(f"{self.title!r} was not crafted for this training set: {error.args[0]}") from None
         if goal.images.shape[1:] != threat_model.test.images.shape[1:] or goal.intended_class >= len(threat_model.test.classes):
             raise ValueError(
-                f"{self.title!r}: its goal does not fit images {threat_model.test.shape} of {len(threat_model.test.classes)} classes"
+                f"{self.title!r}: its goal does not fit the test set, images {threat_model.test.shape} of "
+                f"{len(threat_model.test.classes)} classes"
             )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ PerSampleLoss = Callable[
 ]  # images (n c h w), soft labels (n k) -> the loss of each image (n,), no gradient
 
 
+@runtime_checkable
 class Augment(registry.Choice, Protocol):
     """An augmentation: a frozen dataclass with two verbs. Sampling and applying are apart, so that a test can fix the sample.
 
@@ -29,7 +30,8 @@ class Augment(registry.Choice, Protocol):
     def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
         """Every random choice for ``n`` images (c, h, w), from a CPU generator: CPU tensors whose leading dimension is n.
 
-        Partners are positions 0..n-1 in the same batch. Raises ValueError where so small a batch, or such images, cannot be augmented.
+        Partners are positions 0..n-1 in the same batch. Raises ValueError where so small a batch, or such images, cannot be
+        augmented.
         """
         raise NotImplementedError
 

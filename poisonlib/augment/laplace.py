@@ -14,10 +14,10 @@ from . import Augment, Params
 class Laplace(Augment):
     """Adds independent noise of density ``exp(-|t| / scale) / (2 * scale)`` to every pixel; labels stay.
 
-    ``scale`` is in units of [0, 1] (16/255 in most of the paper); the standard deviation is sqrt(2) times that. The result may leave
-    [0, 1]; ``clip=True`` clips it, which is post-processing and keeps the guarantee. ``variant="released"`` clips the *noise* to
-    +-scale, as the public code does: such noise has bounded support and no finite pure privacy guarantee. (That code draws the noise
-    in normalised units with one scale for all channels, which differs from this by up to 4 % on CIFAR-10.)
+    ``scale`` is in units of [0, 1] (16/255 in most of the paper); the standard deviation is sqrt(2) times that. The result may
+    leave [0, 1]; ``clip=True`` clips it, which is post-processing and keeps the guarantee. ``variant="released"`` clips the
+    *noise* to +-scale, as the public code does: such noise has bounded support and no finite pure privacy guarantee. (That code
+    draws the noise in normalised units with one scale for all channels, which differs from this by up to 4 % on CIFAR-10.)
     """
 
     scale: float = 16 / 255

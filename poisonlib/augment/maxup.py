@@ -19,10 +19,11 @@ from . import Augment, Params, PerSampleLoss, Pipeline, pipeline
 class MaxUp(Augment):
     """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` (from 0) on.
 
-    The current network, in eval mode and without gradients, computes the loss of each candidate; only the worst are trained on. This
-    costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the chosen images.
-    ``variant="released"`` is the public code: the m samples are applied one upon the other, in place, so that all candidates are one
-    image with m cutouts, and its mean loss is trained on; there ``inner`` is ``cutout(variant='released')`` and ``start`` 6.
+    The current network, in eval mode and without gradients, computes the loss of each candidate; only the worst are trained on.
+    This costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the chosen
+    images. ``variant="released"`` is the public code: the m samples are applied one upon the other, in place, so that all
+    candidates are one image with m cutouts, and its mean loss is trained on; there ``inner`` is ``cutout(variant='released')``
+    and ``start`` 6.
     """
 
     inner: str = "cutout"

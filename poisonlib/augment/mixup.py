@@ -20,8 +20,8 @@ class Mixup(Augment):
     """Mixes each image with k - 1 distinct others of its batch, with its own weights from Dirichlet(alpha, ..., alpha).
 
     ``alpha=None`` gives every image of a mix the weight 1/k, as DP-InstaHide's theorem assumes. ``variant="released"`` is the
-    public code: one weight vector for the whole batch and k independent permutations of it, so that an image may be mixed with itself;
-    that code has no equal weights, but ``alpha=None`` is accepted.
+    public code: one weight vector for the whole batch and k independent permutations of it, so that an image may be mixed with
+    itself; that code has no equal weights, but ``alpha=None`` is accepted.
     """
 
     k: int = 2

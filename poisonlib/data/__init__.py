@@ -1,6 +1,6 @@
 """Image sets: one file a data set, and ways to make image sets from data of one's own."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .. import registry
 from ._own import from_arrays as from_arrays
@@ -13,6 +13,7 @@ from ._types import ImageSet as ImageSet
 from ._types import Poison as Poison
 
 
+@runtime_checkable
 class Data(registry.Choice, Protocol):
     """A data set that is described but not yet read: a frozen dataclass with one verb, ``load``."""
 

@@ -33,8 +33,8 @@ def listing(folder: Path) -> list[str]:
 def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Callable) -> Path:
     """The file for `mapped` with the pixels of ``files`` (relative to ``folder``), in that order.
 
-    ``read(path)`` returns a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later calls
-    with the same names, file sizes and ``size`` find the file. Raises ValueError that names an image which cannot be read.
+    ``read(path)`` returns a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later
+    calls with the same names, file sizes and ``size`` find the file. Raises ValueError that names an image which cannot be read.
     """
     from filelock import FileLock
 
@@ -142,7 +142,9 @@ def _begun(part, done, shape):
 
 
 def _check_room(folder, need):
-    """Raises OSError where the disk is too small: writing to a mapped file on a full disk would kill the process without a message."""
+    """Raises OSError where the disk is too small: writing to a mapped file on a full disk would kill the process without a
+    message.
+    """
     if (free := shutil.disk_usage(folder).free) < need:
         raise OSError(f"{folder} has {free / 1e9:.1f} GB left and needs {need / 1e9:.1f} GB; POISONLIB_CACHE names another folder")
 

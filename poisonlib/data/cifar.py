@@ -20,7 +20,8 @@ STDS = {10: (0.2470322, 0.2434851, 0.2615879), 100: (0.2673343, 0.2564384, 0.276
 
 @dataclass(frozen=True)
 class Cifar(Data):
-    """Colour images (3, 32 / pool, 32 / pool) of 10 classes, or of 100 (the fine labels). An id is a position in the official files.
+    """Colour images (3, 32 / pool, 32 / pool) of 10 classes, or of 100 (the fine labels). An id is a position in the official
+    files.
 
     Raises ValueError for a value out of range.
     """

@@ -76,8 +76,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _missing(root, folder):
     return FileNotFoundError(
-        f"there are no images in {folder}. Put images into {root}/train/CLASS/ and {root}/val/CLASS/ (or test/), one folder a class. "
-        f"ImageNet (ILSVRC2012, 155 GB) is available from https://image-net.org/download.php after registration, Imagenette "
-        f"(imagenette2.tgz, 1.6 GB; folder='imagenette2') from https://github.com/fastai/imagenette; this package downloads neither, "
-        f"whatever download=True or POISONLIB_DOWNLOAD=1 say. POISONLIB_DATA names another data root."
+        f"there are no images in {folder}. Put images into {root}/train/CLASS/ and {root}/val/CLASS/ (or test/), one folder a "
+        f"class. ImageNet (ILSVRC2012, 155 GB) is available from https://image-net.org/download.php after registration, Imagenette "
+        f"(imagenette2.tgz, 1.6 GB; folder='imagenette2') from https://github.com/fastai/imagenette; this package downloads "
+        f"neither, whatever download=True or POISONLIB_DOWNLOAD=1 say. POISONLIB_DATA names another data root."
     )

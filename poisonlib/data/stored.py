@@ -26,7 +26,8 @@ def store(train: ImageSet, test: ImageSet, title: str) -> Stored:
     """Write both sets, unless they are there already; returns the data set for trials."""
     if train.classes != test.classes or train.shape != test.shape:
         raise ValueError(
-            f"train has {len(train.classes)} classes of images {train.shape}, test {len(test.classes)} of {test.shape}; both must agree"
+            f"train has {len(train.classes)} classes of images {train.shape}, test {len(test.classes)} of {test.shape}; "
+            "both must agree"
         )
     content = f"{train.fingerprint[:16]}{test.fingerprint[:16]}"
     if not _path(content, paths.outputs()).exists():

@@ -1,6 +1,6 @@
 """Trials as pure functions of a description and a seed, a ledger of their records, and the runner that fills it."""
 
-from .crafting import craft_now as craft
+from .crafting import craft as craft
 from .grid import check as check
 from .grid import grid as grid
 from .ledger import Ledger as Ledger

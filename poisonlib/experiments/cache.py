@@ -1,4 +1,6 @@
-"""Trained networks and crafted poisons on disk, under a digest of all that decides them: each is made once, by whoever needs it first."""
+"""Trained networks and crafted poisons on disk, under a digest of all that decides them: each is made once, by whoever needs it
+first.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -82,7 +82,7 @@ def fetch_network(
     return network.to(memory_format=trial.numerics.layout)
 
 
-def craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
+def fetch_craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
     """The trial's poison and goal. A craft that needs surrogates is kept in the cache; others are as quickly repeated."""
     if not trial.attack.surrogates:
         return Crafted(*attacks.craft(trial.attack, threat_model(trial, device), seed=trial.seed))
@@ -91,10 +91,10 @@ def craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
     )
 
 
-def craft_now(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
+def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
     """The poison and the goal of a trial, crafted now or read from the cache."""
     with training.settings(trial.numerics):
-        crafted = craft(trial, choose(device), Cache.open())
+        crafted = fetch_craft(trial, choose(device), Cache.open())
     return crafted.poison, crafted.goal
 
 

@@ -32,7 +32,8 @@ def run(
     Args:
         trials: from `grid`.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        workers: processes, by default one a GPU on CUDA and one a core on a CPU; 0 runs in this process. Records do not depend on it.
+        workers: processes, by default one a GPU on CUDA and one a core on a CPU; 0 runs in this process. Records do not depend on
+            it.
         ledger: where records are kept, by default in the output folder.
         again: also repeat trials that were recorded with other code or other data. Without it a warning counts them.
 

@@ -49,8 +49,8 @@ class Defence:
 
 
 def defence(choice) -> Defence:
-    """``"none"``, ``"mixup(k=4)"``, ``"cutmix + laplace(scale=16/255)"``, ``"noisy_sgd + my_package.MyFilter"``, an augmentation, step or
-    filter, a list of these, a description, or a `Defence`.
+    """``"none"``, ``"mixup(k=4)"``, ``"cutmix + laplace(scale=16/255)"``, ``"noisy_sgd + my_package.MyFilter"``, an augmentation,
+    step or filter, a list of these, a description, or a `Defence`.
 
     Raises LookupError for a name that is no augmentation, step or filter, ValueError for more than one step or filter.
     """
@@ -123,7 +123,10 @@ class Trial:
 
     @classmethod
     def read(cls, description: dict) -> "Trial":
-        """The trial that a description means. Raises LookupError for a name that there is not, TypeError or ValueError for values."""
+        """The trial that a description means.
+
+        Raises LookupError for a name that there is not, TypeError or ValueError for values.
+        """
         return dataclasses.replace(_read(canonical({**description, "seed": 0})), seed=description["seed"])
 
     @property

@@ -13,7 +13,7 @@ from ..filters import roc
 from ..models import Network
 from . import provenance
 from .cache import Cache
-from .crafting import craft, fetch_network, images
+from .crafting import fetch_craft, fetch_network, images
 from .environment import environment, peak_memory, reset_peak_memory
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
@@ -26,7 +26,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
     with training.settings(trial.numerics):
         train, test = (images(trial.data, split, device) for split in ("train", "test"))
         with clock.stage("craft"):
-            crafted = craft(trial, device, cache)
+            crafted = fetch_craft(trial, device, cache)
             poisoned = train.with_poison(crafted.poison)
         with clock.stage("train"):
             victim = fetch_victim(trial, poisoned, cache, keep)

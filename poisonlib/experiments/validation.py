@@ -18,8 +18,8 @@ def validate(trial: Trial) -> None:
     """Raises ValueError where the parts of a trial contradict each other, whatever the data."""
     if trial.defence.filter and trial.recipe.frozen:
         raise ValueError(
-            f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature extractor "
-            "learns nothing; choose a recipe with frozen=False, or no filter"
+            f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature "
+            "extractor learns nothing; choose a recipe with frozen=False, or no filter"
         )
     if trial.recipe.frozen and not trial.model.pretrained:
         raise ValueError(

@@ -1,7 +1,7 @@
 """``python -m poisonlib.experiments.worker DEVICE LEDGER``: a trial a line on standard input, a reply a line on standard output.
 
-The first line holds the classes that this process cannot import. The process ends as soon as its input does, even in the middle of a
-trial, so it never outlives the process that started it.
+The first line holds the classes that this process cannot import. The process ends as soon as its input does, even in the middle
+of a trial, so it never outlives the process that started it.
 """
 
 import json

@@ -47,8 +47,8 @@ def luggage(trials: Iterable[Trial]) -> str:
             cloudpickle.dumps(cls)
         except Exception as error:
             raise TypeError(
-                f"{cls.__qualname__} cannot be sent to worker processes ({error}); move it to a module that can be imported, or run "
-                "with workers=0"
+                f"{cls.__qualname__} cannot be sent to worker processes ({error}); move it to a module that can be imported, "
+                "or run with workers=0"
             ) from error
     return base64.b64encode(cloudpickle.dumps(packed)).decode()
 

@@ -1,7 +1,7 @@
 """Filters: one file each, with a class that derives from `Filter` and decides which training images to keep."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
@@ -19,6 +19,7 @@ class FilterResult:
     scores: Float[Tensor, " n"]  # the higher, the more suspicious; comparable within a class and, as far as possible, across
 
 
+@runtime_checkable
 class Filter(registry.Choice, Protocol):
     """A filter: a frozen dataclass with one verb, ``score``. It sees features and labels, never a network."""
 

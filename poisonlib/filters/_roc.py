@@ -7,7 +7,9 @@ POINTS = 50
 
 
 def roc(scores: Float[Tensor, " n"], poisoned: Bool[Tensor, " n"]) -> tuple[list[float], list[float], float] | None:
-    """``(fpr, tpr, auc)``: the ROC curve, thinned to at most 50 points, and its exact area; None if no image, or every one, is poisoned."""
+    """``(fpr, tpr, auc)``: the ROC curve, thinned to at most 50 points, and its exact area; None if no image, or every one, is
+    poisoned.
+    """
     import numpy as np
     from sklearn.metrics import roc_auc_score, roc_curve
 

@@ -79,7 +79,8 @@ class ActivationClustering(Filter):
 def reduce(values: Float64[np.ndarray, "n d"], components: int) -> Float64[np.ndarray, "n k"]:
     """FastICA to k = ``components`` dimensions, with a fixed start.
 
-    PCA instead where the values span no more than ``components`` dimensions (it then only rotates them) or FastICA does not converge.
+    PCA instead where the values span no more than ``components`` dimensions (it then only rotates them) or FastICA does not
+    converge.
     """
     from sklearn.decomposition import PCA, FastICA
     from sklearn.exceptions import ConvergenceWarning

@@ -26,12 +26,13 @@ CHUNK_BYTES = 2**28  # memory for the rows that are compared at one time
 
 @dataclass(frozen=True)
 class DeepKNN(Filter):
-    """Removes each image whose label loses the vote among its k = ``floor(multiple * expected * n)`` nearest (at least 1) of n images.
+    """Removes each image whose label loses the vote among its k = ``floor(multiple * expected * n)`` nearest (at least 1) of n
+    images.
 
     ``expected``: the largest number of poisons that the defender assumes, as a share of all n training images (not of a class).
     ``multiple``: neighbours that vote, per assumed poison.
-    ``variant``: with "paper", an image stays if no other label has more votes than its own, so that a tie is enough; with "released",
-    if all other labels together have no more votes.
+    ``variant``: with "paper", an image stays if no other label has more votes than its own, so that a tie is enough; with
+    "released", if all other labels together have no more votes.
     """
 
     expected: float = 0.01
@@ -51,16 +52,16 @@ class DeepKNN(Filter):
         k, sizes = self._neighbours(len(train)), train.labels.unique(return_counts=True)[1]
         if self.variant == "released" and bool(((sizes > 1) & (2 * (sizes - 1) < k)).all()):
             raise ValueError(
-                f"variant='released' keeps images to which their own class gives half of {k} votes, and the largest class has {sizes.max()} "
-                "images: all would be removed; choose a smaller multiple or expected, or variant='paper'"
+                f"variant='released' keeps images to which their own class gives half of {k} votes, and the largest class has "
+                f"{sizes.max()} images: all would be removed; choose a smaller multiple or expected, or variant='paper'"
             )
 
     def score(self, features: Float[Tensor, "n d"], labels: Integer[Tensor, " n"]) -> FilterResult:
         """Scores, float64, from -1 to 1: votes against an image minus votes for it, over k; images with scores above 0 are removed.
 
         With "paper" the votes against are those of the strongest other label, with "released" those of all others. An image that is
-        alone in its class, for which no image could vote, stays with a score of 0 (neither source treats this case); so do all images
-        if all features are equal. Raises ValueError for features that are NaN or infinite, and for k >= n.
+        alone in its class, for which no image could vote, stays with a score of 0 (neither source treats this case); so do all
+        images if all features are equal. Raises ValueError for features that are NaN or infinite, and for k >= n.
         """
         check_finite(features)
         n = len(labels)

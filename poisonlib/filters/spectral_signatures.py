@@ -1,9 +1,9 @@
 """Spectral signatures: poisons stand out along the direction in which the features of their class vary most.
 
 Tran, Li & Madry, arXiv:1811.00636, algorithm 1, takes a bound on the *number* of poisons and removes 1.5 times as many images from
-every class, as the class under attack is unknown. The public code of DP-InstaHide does the same with the number ``expected * n``, so
-there is no variant. The default removes 15 % of CIFAR-10. Like that code, and where the paper says nothing, this filter leaves at
-least one image of each class.
+every class, as the class under attack is unknown. The public code of DP-InstaHide does the same with the number ``expected * n``,
+so there is no variant. The default removes 15 % of CIFAR-10. Like that code, and where the paper says nothing, this filter leaves
+at least one image of each class.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -82,6 +82,7 @@ def _last_linear(module: nn.Module) -> str:
     return found[-1]
 
 
+@runtime_checkable
 class Model(registry.Choice, Protocol):
     """An architecture: a frozen dataclass with one verb, ``build``."""
 

@@ -1,7 +1,7 @@
 """ResNet-20, 32, ... of He et al. for CIFAR-10 (arXiv:1512.03385, section 4.2): three stages of n blocks, 6 n + 2 layers.
 
-ResNet-32 is the victim of clean-label backdoors in the poisoning benchmark (arXiv:2006.12557): 464,154 parameters at 10 classes and 3
-channels, with shortcuts that have none (option A).
+ResNet-32 is the victim of clean-label backdoors in the poisoning benchmark (arXiv:2006.12557): 464,154 parameters at 10 classes
+and 3 channels, with shortcuts that have none (option A).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Three convolutions and a fully connected layer, without BatchNorm: the network of the targeted profiles ``laptop``.
 
-This project's own. Gradient matching succeeds on it at 16 x 16 pixels, where networks with BatchNorm and global average pooling gave
-no success at all. 47,530 parameters at 10 classes and 1 x 16 x 16, 146,122 at 3 x 32 x 32.
+This project's own. Gradient matching succeeds on it at 16 x 16 pixels, where networks with BatchNorm and global average pooling
+gave no success at all. 47,530 parameters at 10 classes and 1 x 16 x 16, 146,122 at 3 x 32 x 32.
 """
 
 from dataclasses import dataclass

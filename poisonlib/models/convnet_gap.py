@@ -1,8 +1,8 @@
 """Three 3 x 3 convolutions with BatchNorm and global average pooling: the network of the backdoor profile ``quick``.
 
 This project's own. A feature has a receptive field of at most 9 x 9 pixels and the average forgets where it was, so a small trigger
-weighs as much against the shape of a small digit as it does against an object in a 32 x 32 photograph. 14,634 parameters at width 16,
-10 classes and 3 channels.
+weighs as much against the shape of a small digit as it does against an object in a 32 x 32 photograph. 14,634 parameters at width
+16, 10 classes and 3 channels.
 """
 
 from dataclasses import dataclass

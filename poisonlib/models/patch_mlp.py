@@ -15,7 +15,9 @@ from ._network import Architecture
 
 
 class Patches(nn.Module):
-    """Images as sequences of ``side`` x ``side`` patches, padded with zeros at the right and the bottom where these do not divide."""
+    """Images as sequences of ``side`` x ``side`` patches, padded with zeros at the right and the bottom where these do not
+    divide.
+    """
 
     def __init__(self, side: int):
         super().__init__()

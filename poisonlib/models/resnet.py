@@ -2,7 +2,8 @@
 
 ResNet-18 is the victim of gradient matching (arXiv:2009.02276), DP-InstaHide (arXiv:2103.02079) and the poisoning benchmark
 (arXiv:2006.12557, whose code uses torch's default initialisation instead): 11,173,962 parameters at 10 classes and 3 channels. With
-``stem="tiny"`` ResNet-34 is the TinyImageNet network of gradient matching and of the benchmark: 21,387,272 parameters at 200 classes.
+``stem="tiny"`` ResNet-34 is the TinyImageNet network of gradient matching and of the benchmark: 21,387,272 parameters at 200
+classes.
 
 With ``norm="group"`` GroupNorm (Wu & He, arXiv:1803.08494) replaces BatchNorm, which `poisonlib.steps.dp_sgd` does not admit: batch
 statistics make the gradient of one example depend on the others. 16 groups are those of De et al., arXiv:2204.13650, for DP-SGD.

@@ -16,7 +16,10 @@ from ._network import Architecture, Network
 
 
 def trained() -> dict[str, torch.Tensor]:
-    """torchvision's state dict, from torch's cache. Raises FileNotFoundError where it is missing and POISONLIB_DOWNLOAD is not 1."""
+    """torchvision's state dict, from torch's cache.
+
+    Raises FileNotFoundError where it is missing and POISONLIB_DOWNLOAD is not 1.
+    """
     from torchvision.models import ResNet18_Weights
 
     weights = ResNet18_Weights.IMAGENET1K_V1

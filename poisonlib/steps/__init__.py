@@ -1,7 +1,7 @@
 """Steps: one file each, with a class that derives from `Step` and changes how the victim computes the gradient of a batch."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .. import registry
 
 
+@runtime_checkable
 class Step(registry.Choice, Protocol):
     """A gradient computation, such as that of DP-SGD: a frozen dataclass of numbers."""
 

@@ -62,8 +62,9 @@ class DPSGD(Step):
     def mechanism(self, gradients, generator: torch.Generator) -> list[Tensor]:
         """The mechanism on 128 examples that all have the given gradient.
 
-        An approximation for an attacker who has the gradient of a batch only; the victim clips the gradients of which it is the mean.
-        The noise is that of a batch of 128 whatever the victim's batch size, and a constant, so that the result is differentiable.
+        An approximation for an attacker who has the gradient of a batch only; the victim clips the gradients of which it is the
+        mean. The noise is that of a batch of 128 whatever the victim's batch size, and a constant, so that the result is
+        differentiable.
         """
         return [gradient + self._noise(gradient, generator) / ASSUMED_BATCH for gradient in clipped(gradients, self.clip)]
 

@@ -18,7 +18,9 @@ from ._gradients import clipped, normal
 
 @dataclass(frozen=True)
 class NoisySGD(Step):
-    """The batch's gradient is scaled down to norm ``clip`` where it is longer; then N(0, (clip * noise)^2) is added to every entry."""
+    """The batch's gradient is scaled down to norm ``clip`` where it is longer; then N(0, (clip * noise)^2) is added to every
+    entry.
+    """
 
     noise: float = 0.01
     clip: float = 1.0

@@ -40,8 +40,8 @@ def epochs(
     """Train ``network`` in place and yield the mean loss after each epoch (a scalar on the device).
 
     ``augment`` and ``step`` are the defence; the recipe's own augmentation comes first. Order, augmentation, noise and dropout have
-    their own streams under ``seed``. Raises ValueError where the step cannot train the network, and FloatingPointError after an epoch
-    whose loss is not finite.
+    their own streams under ``seed``. Raises ValueError where the step cannot train the network, and FloatingPointError after an
+    epoch whose loss is not finite.
     """
     trained = network.head if recipe.frozen else network
     if step:

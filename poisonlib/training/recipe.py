@@ -81,7 +81,8 @@ def _frozen(values: dict) -> dict:
 
 
 def load(choice: "str | dict | Recipe", **changes) -> Recipe:
-    """A recipe by name, with values changed: ``load("dp_instahide_a2", batch_size=64)``. ``epochs`` alone also scales the milestones.
+    """A recipe by name, with values changed: ``load("dp_instahide_a2", batch_size=64)``. ``epochs`` alone also scales the
+    milestones.
 
     Raises LookupError that lists the recipes, TypeError for an unknown value.
     """

@@ -42,7 +42,8 @@ def train(
     """Train a network and return it, in eval mode and in the memory format of ``numerics``.
 
     Args:
-        model: an architecture or its name, an ``nn.Module`` class, or a network or module to go on training (it is changed in place).
+        model: an architecture or its name, an ``nn.Module`` class, or a network or module to go on training (it is changed in
+            place).
         images: the training set; its device is where the training runs.
         recipe: a `Recipe`, or the name of one in ``recipes.toml``.
         seed: of the initial weights, the order, the augmentations, the noise and dropout, each of which has its own stream.
@@ -51,8 +52,8 @@ def train(
         numerics: precision and memory format.
         after_epoch: called with the network after each epoch.
 
-    Raises LookupError for an unknown name, ValueError where the step cannot train the network, and FloatingPointError where the loss
-    is no longer finite.
+    Raises LookupError for an unknown name, ValueError where the step cannot train the network, and FloatingPointError where the
+    loss is no longer finite.
     """
     step = steps.load(step) if step is not None else None
     with settings(numerics):
