@@ -88,7 +88,7 @@ class Record:
         """The share of test images that the victim classifies correctly."""
         return self.evaluation.accuracy
 
-    @property
+    @cached_property
     def setting(self) -> str:
         """All of the trial but its seed, as text: the trials of one cell have one setting."""
         return canonical(self.spec | {"seed": 0})

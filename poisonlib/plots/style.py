@@ -1,10 +1,49 @@
-"""One look for every figure: readable in a paper's column, in JupyterLab's light and dark themes, and in grey."""
+"""One look for every figure: readable in a paper's column, in JupyterLab's light and dark themes, and in grey.
+
+Colours are named by what they stand for. They are those of seaborn's palette "colorblind".
+"""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import paths
 
+_BLUE, _ORANGE, _GREEN, _RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
+_PALETTE = (_BLUE, _ORANGE, _GREEN, _RED, "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
+
+OURS, PAPER, CHANCE = _BLUE, _ORANGE, _GREEN  # what we measured, what a paper prints, the rate of clean controls
+CLEAN, POISONED, REST = _BLUE, _ORANGE, "0.55"  # untouched images and their class, the attacker's images, all others
+THEOREM, EXACT, ATTACK, VIOLATED = _BLUE, _GREEN, _ORANGE, _RED  # a bound, the true value, an attack's, one beyond the bound
+HERE, ELSEWHERE = _GREEN, "0.7"  # timed on this device, on another
+INK, GUIDE, NOTE = "0.1", "0.5", "0.3"  # marks and words, lines that guide the eye, small print
+MARKS = "osDv^<>PX*hpd"  # shapes that tell series apart, beside their colours
+MARK = 6.0  # points: the size of a mark
+
 ROOM = 0.18  # inches that a line at the lower edge takes
+
+
+class Look(NamedTuple):
+    """How the marks of one series are drawn."""
+
+    mark: str
+    colour: str
+    size: float = MARK  # points
+    joined: bool = False  # with others of its colour, from which a white rim sets it apart
+
+
+def colours(count: int) -> list[str]:
+    """That many colours; ten differ, after which they repeat."""
+    return [_PALETTE[i % len(_PALETTE)] for i in range(count)]
+
+
+def looks(count: int) -> list[Look]:
+    """A mark and a colour for each of ``count`` series; the marks alone tell thirteen apart."""
+    return [Look(MARKS[i % len(MARKS)], colour) for i, colour in enumerate(colours(count))]
+
+
+def short(text: str, most: int) -> str:
+    """A text of at most that many characters; what is left out is left out of its middle."""
+    return text if len(text) <= most else f"{text[: most - most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
 def style():

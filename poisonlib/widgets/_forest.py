@@ -8,11 +8,11 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from seaborn import color_palette
 
+from ..papers.belonging import Beside
+from ..papers.cells import Cell, chance, measured, names, point, shared
 from ..papers.statistics import Estimate
-from ._cells import chance, measured, names, point, shared, short
-from ._claims import Beside
-from ._drawing import SIZE, Drawing
-from ._records import Cell
+from ..plots.drawing import SIZE, Drawing
+from ..plots.style import short
 
 OURS = "ours, 95 % interval"
 WIDE = 8.6  # inches

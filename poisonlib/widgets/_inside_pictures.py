@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..data import Goal, ImageSet, Poison
 from ..experiments import Trial
+from ..plots.drawing import SIZE, Drawing, tiles
 from ..tensors import to_float
 from . import _trial, inside
-from ._drawing import SIZE, Drawing, tiles
 
 BLUE, ORANGE = color_palette("colorblind")[:2]
 GREY, BLACK = "0.55", "0.1"

@@ -10,8 +10,7 @@ import pandas as pd
 from .. import paths
 from ..experiments.ledger import write_atomically
 from ..papers import Point
-from ._cells import PARTS, differs, point
-from ._records import Cell
+from ..papers.cells import PARTS, Cell, differs, point
 
 ROWS = 30
 CELL = "padding: 0 0.6em; text-align: {}"

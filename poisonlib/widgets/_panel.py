@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets
 import traitlets
 
+from ..plots.drawing import Drawing, swept
 from ._controls import Control, tidy
-from ._drawing import Drawing, swept
 
 WAIT = 0.12  # seconds of rest after a change before the picture is drawn again
 GRID = ipywidgets.Layout(grid_template_columns="repeat(auto-fill, minmax(21em, 1fr))", width="100%")

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from seaborn import color_palette
 
+from ..papers.cells import Cell, differs, names, point, shared
+from ..papers.costs import Cost, needed
+from ..papers.dose import Curve, Dose, Series
+from ..plots.drawing import SIZE, Drawing
+from ..plots.style import short
 from ..plots.trade_off import bars, looks, trade_off_points
-from ._cells import differs, names, point, shared, short
-from ._dose import Curve, Dose, Series
-from ._drawing import SIZE, Drawing
-from ._planner import Cost, needed
-from ._records import Cell
 
 BLUE, ORANGE, GREEN = color_palette("colorblind")[:3]
 LEGEND = 42  # letters in a line

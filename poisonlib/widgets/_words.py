@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
+from ..papers.belonging import Beside
+from ..papers.cells import Cell, measured, names, point, trials
+from ..papers.costs import Cost, needed
+from ..papers.dose import Series
 from ..papers.statistics import Estimate
-from ._cells import measured, names, point, trials
-from ._claims import Beside
-from ._dose import Series
-from ._planner import Cost, needed
-from ._records import Cell
 
 
 def lead(source: str, every: Sequence[Cell], chosen: Sequence[Cell]) -> str:

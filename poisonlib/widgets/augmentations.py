@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .. import attacks, augment, registry
 from ..augment import Pipeline
+from ..plots.drawing import SIZE, Drawing, tiles
 from . import _trial
 from ._controls import Choice, Real, Tick, Whole, Words
-from ._drawing import SIZE, Drawing, tiles
 from ._outcome import COMPANY, Batch, Outcome, batch_of, outcome, survival
 from ._panel import Panel
 

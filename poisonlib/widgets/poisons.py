@@ -9,11 +9,11 @@ from .. import attacks, augment, registry, steps
 from .. import filters as sieves
 from ..data import Goal
 from ..experiments import Trial
+from ..plots.drawing import Drawing, blank
 from ..tensors import to_float
 from . import _inside_pictures as pictures
 from . import _trial, inside
 from ._controls import Choice, Whole, Words
-from ._drawing import Drawing, blank
 from ._panel import Panel
 
 VIEWS = ("poisons", "craft", "training", "features", "filters")

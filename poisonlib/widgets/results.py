@@ -5,15 +5,15 @@ from pathlib import Path
 
 import ipywidgets
 
+from ..papers.belonging import beside, tables
+from ..papers.cells import PARTS, Cell
+from ..papers.costs import costs
+from ..papers.dose import DOSES, Series, series
+from ..plots.drawing import Drawing, blank
 from . import _forest, _listing, _responses, _words
-from ._cells import PARTS
-from ._claims import beside, tables
 from ._controls import Choice, Real, Whole, Words
-from ._dose import DOSES, Series, series
-from ._drawing import Drawing, blank
 from ._panel import Panel, explained
-from ._planner import costs
-from ._records import AUTO, Cell, load, sources
+from ._records import AUTO, load, sources
 
 VIEWS = ("forest", "trade-off", "dose", "power")
 EVERY, NONE = "all", "none"

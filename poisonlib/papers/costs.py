@@ -1,21 +1,21 @@
-"""What telling two rates apart takes: trials, as `papers.power` counts them, and the hours that records of like trials suggest."""
+"""What trials take, going by records of like trials, and how many are needed to tell two rates apart."""
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..experiments.place import choose, place
-from ..papers.power import trials_to_tell
-from ._records import Cell
+from ..experiments.environment import choose, environment
+from .cells import Cell
+from .power import trials_to_tell
 
 needed = functools.lru_cache(maxsize=4096)(trials_to_tell)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Mean seconds of a trial of one data set and network, on this device, or where that has no record on others."""
+    """Mean seconds of a trial of one data set and network: on this device or, where that has no record, on others."""
 
-    where: str
+    where: str  # data and network
     seconds: float
     trials: int
     here: bool
@@ -38,4 +38,5 @@ def _cost(where: str, pairs: list[tuple[str, float]]) -> Cost:
 
 @functools.cache
 def this_device() -> str:
-    return place(choose())["device"]
+    """The name of the device that trials would run on here, as records hold it."""
+    return environment(choose()).device

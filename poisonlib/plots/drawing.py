@@ -1,4 +1,6 @@
-"""Figures that are quick to draw again: no pyplot, which would hold them and is not for threads, and no layout engine."""
+"""Figures for explorers, which are quick to draw again: without pyplot, which keeps figures and is not for threads, and without a
+layout engine.
+"""
 
 import contextlib
 import gc
@@ -11,34 +13,34 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from .. import plots
-from ..plots.images import shown
+from .images import shown
+from .style import style
 
 INCHES, DPI = (8.6, 3.7), 90
 SIZE = 9  # points of small print
 
 
 class Drawing(Figure):
-    """A figure in the package's look on a white ground, which dark themes need; shows itself in any notebook."""
+    """A figure in the package's look on white, which dark themes need; notebooks show it as a PNG."""
 
     def __init__(self, size: tuple[float, float] = INCHES):
-        plots.style()
+        style()
         super().__init__(figsize=size, dpi=DPI, facecolor="white")
 
     def png(self) -> bytes:
-        """The picture as a file that is quickly made, the same bytes for the same figure."""
+        """The picture as a PNG file, lightly compressed: quick, and the same bytes for the same figure."""
         file = io.BytesIO()
         self.savefig(file, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         return file.getvalue()
 
     def _repr_png_(self) -> bytes:
-        """For notebooks, which keep it: a palette of 256 colours takes a third of the room."""
+        """A smaller PNG for notebooks, which keep it: 256 colours take a third of the space."""
         file = io.BytesIO()
         Image.open(io.BytesIO(self.png())).convert("RGB").quantize(256).save(file, "png", optimize=True)
         return file.getvalue()
 
     def stage(self, left: float, bottom: float, width: float, height: float, wide: float) -> Axes:
-        """Bare axes for `tiles` over a part of the figure (shares of it), ``wide`` units from left to right; y falls from 0."""
+        """Axes for `tiles` without ticks over a part of the figure (given as shares), ``wide`` units wide; y runs down from 0."""
         axis = self.add_axes((left, bottom, width, height))
         inches = self.get_size_inches()
         axis.set(xlim=(0, wide), ylim=(wide * height * inches[1] / (width * inches[0]), 0))
@@ -65,7 +67,7 @@ def tiles(
 
 
 def blank(words: str) -> Drawing:
-    """Words in the place of a picture."""
+    """A figure that shows only words."""
     figure = Drawing((8.6, 1.6))
     figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=SIZE + 1, wrap=True)
     return figure
@@ -73,10 +75,10 @@ def blank(words: str) -> Drawing:
 
 @contextlib.contextmanager
 def swept() -> Iterator[None]:
-    """Within, no garbage is looked for; afterwards, what was made within and let go is freed.
+    """Switches the garbage collector off within the block and collects the youngest generation afterwards.
 
-    A figure is thousands of objects that know each other. Freed young they cost a few milliseconds; left to grow old they bring on
-    a search of all that Python holds, torch included, which takes a fifth of a second in the middle of some later drawing.
+    A figure is thousands of objects that refer to each other. Collected young they cost a few milliseconds; otherwise they bring on
+    a full collection over all objects, torch's included, which takes a fifth of a second during some later drawing.
     """
     active = gc.isenabled()
     gc.disable()

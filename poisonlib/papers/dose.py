@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..experiments.spec import canonical
-from ._records import Cell
+from .cells import Cell
 
 NEEDED = 3  # doses for a curve: through two, any line goes
 
 
 @dataclass(frozen=True)
 class Dose:
-    """A number of the attack, of an augmentation among ``parts``, or of the step, and what it is where that is absent."""
+    """A value of the attack, of an augmentation among ``parts``, or of the step, and what it is where that is absent."""
 
     label: str
     field: str
@@ -26,12 +26,11 @@ class Dose:
 
 
 DOSES = {
-    "share": Dose("share of the class that is poisoned", "share"),
+    "poison rate": Dose("poison rate (of the intended class for a patch, else of the training set)", "poison_rate"),
     "eps": Dose("largest change of a pixel (pixels in 0 to 1)", "eps"),
-    "budget": Dose("share of the training set that is poisoned", "budget"),
     "noise scale": Dose("scale of the noise (pixels in 0 to 1)", "scale", ("laplace", "gaussian"), absent=0.0),
     "mixture width": Dose("k, images in a mix (1: no mixup)", "k", ("mixup",), absent=1.0),
-    "gradient noise": Dose("noise of the gradient step", "noise", step=True),
+    "gradient noise": Dose("noise multiplier of the gradient step", "noise", step=True),
 }
 
 
@@ -84,24 +83,24 @@ def _series(kind: str, group: list[tuple[str | None, float, Cell]]) -> Series:
 
 @functools.lru_cache(maxsize=4096)
 def split(text: str, dose: Dose) -> tuple[str, str | None, float] | None:
-    """(all else, what bears the dose, the dose) of a setting; None where it has no such number, or several."""
+    """(all else, what has the dose, the dose) of a setting; None where it has no such value, or several."""
     spec = json.loads(text)
     if not (dose.parts or dose.step):
         return _taken(spec | {"attack": None}, spec["attack"], dose)
     defence = spec["defence"]
     if dose.step:
         return _taken(spec | {"defence": defence | {"step": None}}, defence.get("step") or {}, dose)
-    bearers = [part for part in defence["augment"] if part["name"] in dose.parts]
-    rest = spec | {"defence": defence | {"augment": [part for part in defence["augment"] if part not in bearers]}}
-    if not bearers:
+    holders = [part for part in defence["augment"] if part["name"] in dose.parts]
+    rest = spec | {"defence": defence | {"augment": [part for part in defence["augment"] if part not in holders]}}
+    if not holders:
         return canonical(rest), None, dose.absent
-    return _taken(rest, bearers[0], dose) if len(bearers) == 1 else None
+    return _taken(rest, holders[0], dose) if len(holders) == 1 else None
 
 
-def _taken(rest: dict, bearer: dict, dose: Dose) -> tuple[str, str, float] | None:
-    if bearer.get(dose.field) is None:
+def _taken(rest: dict, holder: dict, dose: Dose) -> tuple[str, str, float] | None:
+    if holder.get(dose.field) is None:
         return None
-    return canonical(rest), canonical({k: v for k, v in bearer.items() if k != dose.field}), float(bearer[dose.field])
+    return canonical(rest), canonical({k: v for k, v in holder.items() if k != dose.field}), float(holder[dose.field])
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def fit(doses, rates) -> Curve:
     the band is Student's. Raises ValueError where no finite curve exists or nothing is left to judge it by.
     """
     doses, rates = np.asarray(doses, dtype=float), np.asarray(rates, dtype=float)
-    _refuse(doses, rates)
+    _check(doses, rates)
     from scipy.stats import norm, t
 
     scale = np.array([1.0, np.abs(doses).max()])
@@ -147,7 +146,7 @@ def fit(doses, rates) -> Curve:
     return Curve(*map(float, weights / scale), tuple(map(tuple, covariance.tolist())), float(width))
 
 
-def _refuse(doses: np.ndarray, rates: np.ndarray) -> None:
+def _check(doses: np.ndarray, rates: np.ndarray) -> None:
     if len(set(doses)) < NEEDED:
         raise ValueError(f"{len(set(doses))} doses; a curve needs at least {NEEDED}")
     hits, misses = doses[rates > 0], doses[rates < 1]

@@ -1,0 +1,107 @@
+"""Which trials belong to which cell of a paper's table."""
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from .. import attacks, registry
+from ..experiments import Defence, Trial, defence, profile, scenarios
+from .cells import Cell
+from .claims import Claim, load, names
+
+PLACE = ("attack", "data", "model", "defence")  # what a claim's ``means`` name; the rest are values of the attack
+MEASURES = ("success", "clean accuracy")
+
+
+def comparable(claim: Claim) -> bool:
+    """Whether the claim is a rate that trials can measure: of a defence, or of none, that this package has a name for."""
+    return bool(claim.means.get("defence")) and claim.measure in MEASURES and claim.value is not None
+
+
+def belongs(trial: Trial, claim: Claim) -> bool:
+    """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says."""
+    wanted = claim.means.get("defence")
+    return bool(wanted) and attacked_as(trial, claim) and _alike(trial.defence, defence(wanted))
+
+
+def attacked_as(trial: Trial, claim: Claim) -> bool:
+    """Whether the attack is the claim's, with every value that the claim names, whatever the defence. Clean controls never are."""
+    if trial.attack.clean:
+        return False
+    attack = registry.describe(trial.attack)
+    wanted = {"variant": "paper"} if "variant" in attack else {}
+    wanted |= {name: value for name, value in claim.means.items() if name not in PLACE}
+    if "adaptive" in wanted and not trial.defence.changes_training:
+        wanted["adaptive"] = "none"  # with nothing to adapt to, the adaptive attack is the basic one
+    named = claim.means.get("attack") in (None, attack["name"])
+    return named and all(name in attack and _equal(attack[name], value) for name, value in wanted.items())
+
+
+def _alike(ours: Defence, theirs: Defence) -> bool:
+    """Whether two defences are the same but for the poison rate that their filters assume, which goes by the attack."""
+    return (ours.augment, ours.step, _assuming_nothing(ours)) == (theirs.augment, theirs.step, _assuming_nothing(theirs))
+
+
+def _assuming_nothing(defended: Defence):
+    return defended.filter and defended.filter.assuming(0.0)
+
+
+def _equal(ours, theirs) -> bool:
+    return math.isclose(ours, theirs) if isinstance(theirs, float) else ours == theirs
+
+
+def same_setting(trial: Trial, claim: Claim) -> bool:
+    """Whether data, network and schedule are those of a profile ``paper``, and the attack's other values the class's defaults."""
+    full = [profile(scenario, "paper") for scenario in scenarios()]
+    if (_plain(trial.data), trial.model, trial.recipe) not in [(_plain(each.data), each.model, each.recipe) for each in full]:
+        return False
+    defaults = registry.describe(attacks.load(registry.name_of(trial.attack)))
+    return all(name in claim.means or value == defaults[name] for name, value in registry.describe(trial.attack).items())
+
+
+def _plain(data):
+    """A data set without its hidden values, such as the digest of its content, by which the paper's cannot be told."""
+    return replace(data, **{each.name: "" for each in fields(data) if not each.metadata.get("shown", True)})
+
+
+@functools.cache
+def tables() -> tuple[str, ...]:
+    """Tables with claims that trials can measure, as ``"PAPER TABLE"``."""
+    every = [table for paper in names() for table in load(paper).tables.values()]
+    return tuple(f"{table.paper} {table.name}" for table in every if any(map(comparable, table.claims)))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A claim and the cells of ours that measure it."""
+
+    claim: Claim
+    ours: tuple[Cell, ...]
+
+
+def beside(cells: Sequence[Cell], table: str) -> list[Beside]:
+    """The comparable claims of a table in their order, each with ours. Raises LookupError for an unknown table."""
+    if table not in tables():
+        raise LookupError(f"table={table!r}: choose one of: {', '.join(tables())}")
+    paper, name = table.split()
+    mine = _belonging(tuple(cell.setting.text for cell in cells), paper, name)
+    claims = [claim for claim in load(paper).table(name).claims if comparable(claim)]
+    return [Beside(claim, tuple(cells[i] for i in mine[claim.row, claim.column])) for claim in claims]
+
+
+@functools.lru_cache(maxsize=64)
+def _belonging(settings: tuple[str, ...], paper: str, table: str) -> dict[tuple[str, str], tuple[int, ...]]:
+    """For each (row, column) the positions of the settings that belong there."""
+    trials = [trial_of(text) for text in settings]
+    claims = load(paper).table(table).claims
+    return {(c.row, c.column): tuple(i for i, trial in enumerate(trials) if trial and belongs(trial, c)) for c in claims}
+
+
+def trial_of(setting: str) -> Trial | None:
+    """The trial with the seed 0 of a `Record.setting`; None where a class that it names cannot be imported here."""
+    try:
+        return Trial.read(json.loads(setting))
+    except LookupError:
+        return None

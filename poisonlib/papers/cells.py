@@ -1,0 +1,201 @@
+"""Cells: the trials of one setting, what they come to, what tells them from others, and what clean controls do in their place."""
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .. import registry
+from ..experiments import Record, Trial
+from ..experiments.spec import canonical
+from .statistics import Estimate, estimate, mean_rate
+
+PARTS = ("attack", "defence", "data", "model", "training")  # what a reader tells cells apart by
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All of a trial but its seed, in words; ``text`` is the whole of it."""
+
+    text: str  # `Record.setting`
+    kind: str  # the attack's name, without its values
+    attack: str
+    defence: str
+    data: str
+    model: str
+    training: str
+    control: bool  # whether the attack changes no training image
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The trials of one setting, in the order of their seeds. All rates are shares."""
+
+    setting: Setting
+    seeds: tuple[int, ...]
+    success: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    confidence: tuple[float, ...]  # mean probability of the intended class, for those records that hold it
+    seconds: tuple[float, ...]
+    devices: tuple[str, ...]
+    single: bool  # whether every trial is one hit or miss
+
+
+@dataclass(frozen=True)
+class Point:
+    """How often an attack succeeds, how accurate the victims are, and what the paper prints of both (shares)."""
+
+    success: Estimate
+    accuracy: Estimate
+    paper: tuple[float, float] | None = None
+
+
+def cells(records: Iterable[Record]) -> tuple[Cell, ...]:
+    """The records as cells, sorted by attack, data, network and the attack's values, undefended victims first.
+
+    A record that is given twice counts once.
+    """
+    groups: dict[str, dict[int, Record]] = {}
+    for record in records:
+        groups.setdefault(record.setting, {})[record.seed] = record
+    return tuple(sorted((_cell(setting(text), group) for text, group in groups.items()), key=_order))
+
+
+def _cell(about: Setting, by_seed: dict[int, Record]) -> Cell:
+    records = [by_seed[seed] for seed in sorted(by_seed)]
+    return Cell(
+        about,
+        tuple(record.seed for record in records),
+        tuple(record.success for record in records),
+        tuple(record.accuracy for record in records),
+        tuple(record.evaluation.confidence for record in records if record.evaluation.confidence is not None),
+        tuple(record.cost.seconds for record in records),
+        tuple(record.environment.device for record in records),
+        all(record.evaluation.targets == 1 for record in records),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def setting(text: str) -> Setting:
+    """`Record.setting` in words. A trial whose classes cannot be imported here is shown by what its description says."""
+    spec = json.loads(text)
+    words = {part: _described(spec[part]) for part in ("attack", "data", "model")}
+    defence, control = " + ".join(map(_described, _parts(spec["defence"]))) or "none", False
+    try:
+        trial = Trial.read(spec)
+        words = {part: registry.label(getattr(trial, part)) for part in words}
+        defence, control = trial.defence.label, trial.attack.clean
+    except LookupError:
+        pass
+    training = f"{spec['recipe']['epochs']} epochs, {spec['numerics']['precision']}"
+    return Setting(text, spec["attack"]["name"], words["attack"], defence, words["data"], words["model"], training, control)
+
+
+def _parts(defence: dict) -> list[dict]:
+    return [*defence["augment"], *(defence[part] for part in ("step", "filter") if defence[part])]
+
+
+def _described(choice: dict) -> str:
+    """``"my_package.Mixup(k=4)"``, from a description."""
+    values = ", ".join(f"{name}={value!r}" for name, value in choice.items() if name != "name")
+    return choice["name"] + (f"({values})" if values else "")
+
+
+def _order(cell: Cell) -> tuple:
+    it, values = cell.setting, canonical(json.loads(cell.setting.text)["attack"])
+    return it.kind, it.data, it.model, it.training, values, it.defence != "none", it.defence, it.text
+
+
+@functools.lru_cache(maxsize=4096)
+def point(cell: Cell) -> Point:
+    """Success and clean accuracy with their 95 % intervals; the unit is the trial.
+
+    Accuracies spread evenly about their mean, so they get Student's interval; success rates get one that assumes nothing.
+    """
+    return Point(_success(cell.success, cell.single), mean_rate(cell.accuracy, method="t"))
+
+
+def _success(rates: Sequence[float], single: bool) -> Estimate:
+    return (estimate if single else mean_rate)(rates)
+
+
+def outcomes(cell: Cell, measure: str) -> dict[int, float]:
+    """What a paper's column of that measure ("success" or "clean accuracy") has of a cell, by seed."""
+    return dict(zip(cell.seeds, cell.success if measure == "success" else cell.accuracy, strict=True))
+
+
+def measured(cell: Cell, measure: str) -> Estimate:
+    """The estimate of a measure ("success" or "clean accuracy") with its 95 % interval."""
+    return point(cell).success if measure == "success" else point(cell).accuracy
+
+
+def chance(cell: Cell, cells: Sequence[Cell]) -> Estimate | None:
+    """How often clean controls do what the attacker wants: those of the same attack, with the cell's seeds and all else alike.
+
+    None where ``cells`` holds no such control, and for a control.
+    """
+    if cell.setting.control:
+        return None
+    alike = [each for each in cells if each.setting.control and _place(each.setting) == _place(cell.setting)]
+    pairs = [pair for each in alike for pair in zip(each.seeds, each.success, strict=True)]
+    rates = [rate for seed, rate in pairs if seed in cell.seeds]
+    return _success(rates, all(each.single for each in alike)) if rates else None
+
+
+def _place(setting: Setting) -> tuple[str, str]:
+    return setting.kind, without(setting.text, "attack")
+
+
+@functools.lru_cache(maxsize=4096)
+def without(text: str, part: str) -> str:
+    """A setting's text with one of its parts left out."""
+    return canonical(json.loads(text) | {part: None})
+
+
+def trials(cells: Sequence[Cell]) -> int:
+    """The number of trials in some cells."""
+    return sum(len(cell.seeds) for cell in cells)
+
+
+def names(cells: Sequence[Cell]) -> list[str]:
+    """What tells these cells apart, a name each: attack and defence where they differ, and as much more as is needed.
+
+    " #2" marks the second of two that differ in something rarer.
+    """
+    differing = [part for part in PARTS if differs(part, cells)] or ["defence"]
+    least = sum(part in PARTS[:2] for part in differing)
+    choices = [_joined(cells, differing[:count]) for count in range(max(least, 1), len(differing) + 1)]
+    plain = next((names for names in choices if len(set(names)) == len(names)), choices[-1])
+    return [name + (f" #{plain[:i].count(name) + 1}" if name in plain[:i] else "") for i, name in enumerate(plain)]
+
+
+def _joined(cells: Sequence[Cell], parts: Sequence[str]) -> list[str]:
+    texts = [_lean(cells) if part == "attack" else [getattr(cell.setting, part) for cell in cells] for part in parts]
+    return [" · ".join(each) for each in zip(*texts, strict=True)]
+
+
+def _lean(cells: Sequence[Cell]) -> list[str]:
+    """The attacks with just those values in which the cells of one attack differ."""
+    values, kinds = [_values(cell.setting) for cell in cells], [cell.setting.kind for cell in cells]
+    common = {kind: set.intersection(*(v for v, k in zip(values, kinds, strict=True) if k == kind)) for kind in kinds}
+    own = [", ".join(f"{name}={value}" for name, value in sorted(v - common[kind])) for v, kind in zip(values, kinds, strict=True)]
+    return [f"{kind}({text})" if text else kind for kind, text in zip(kinds, own, strict=True)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _values(setting: Setting) -> set[tuple[str, str]]:
+    """The attack's values by name: every number, and of the rest what the label shows, which leaves out defaults."""
+    attack = json.loads(setting.text)["attack"].items()
+    numbers = {name: f"{value:.3g}" for name, value in attack if isinstance(value, float)}
+    return set((numbers | dict(re.findall(r"(\w+)='?([^,')]+)", setting.attack))).items())
+
+
+def shared(cells: Sequence[Cell]) -> str:
+    """What all of these cells have in common, "" for nothing."""
+    return " · ".join(getattr(cells[0].setting, part) for part in PARTS if cells and not differs(part, cells))
+
+
+def differs(part: str, cells: Sequence[Cell]) -> bool:
+    """Whether these cells differ in one of `PARTS`."""
+    return len({getattr(cell.setting, part) for cell in cells}) > 1
