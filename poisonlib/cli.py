@@ -29,15 +29,22 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("notebook", help="a notebook's name, or all")
         one.add_argument("values", nargs="*", metavar="name=value", help="parameters; see list")
         one.add_argument("--profile", help="short for profile=...")
+        one.add_argument(
+            "--again", action="store_true", help="short for again=True: repeat trials recorded with other code or data"
+        )
         one.set_defaults(verb=verb)
+    ledger = verbs.add_parser("ledger", help="look after the records").add_subparsers(required=True, metavar="COMMAND")
+    upgrade = ledger.add_parser("upgrade", help="rewrite records of older versions under today's names")
+    upgrade.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
+    upgrade.set_defaults(verb=_upgrade)
     verbs.add_parser("report", help="write a static HTML index of every figure, table and verdict").set_defaults(verb=_report)
     verbs.add_parser("doctor", help="say what device, data sets and optional packages are here").set_defaults(verb=_doctor)
     return parser
 
 
 def _given(arguments) -> dict[str, str]:
-    given = {}
-    for text in [*arguments.values, *([f"profile={arguments.profile}"] if arguments.profile else [])]:
+    given, short = {}, [f"profile={arguments.profile}"] * bool(arguments.profile) + ["again=True"] * arguments.again
+    for text in [*arguments.values, *short]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"{text!r}: write name=value")
@@ -59,15 +66,18 @@ def _chosen(arguments) -> list[tuple[str, dict]]:
 
 
 def _list(_) -> int:
-    from . import attacks, augment, data, experiments, filters, models, training
+    from . import attacks, augment, data, experiments, filters, models, steps, training
 
     for name in notebooks.names():
         print(f"{name}\n    {notebooks.title(name)}")
         for each in notebooks.parameters(name).values():
             print(f"      {each.name}={each.default!r}  {each.help}")
-    rooms = {"data": data, "models": models, "recipes": training, "attacks": attacks, "augment": augment, "filters": filters}
-    print(*(f"{what}: {', '.join(room.names())}" for what, room in rooms.items()), sep="\n")
-    print(f"scenarios: {', '.join(experiments.scenarios())}")
+    for room in (data, models, attacks, augment, filters, steps):
+        print(f"{room.__name__.rpartition('.')[2]}: {', '.join(room.names())}")
+    print("classes of your own: by their import path, such as my_package.my_module.MyAugment(k=3)")
+    print(f"recipes: {', '.join(training.names())}")
+    for scenario in experiments.scenarios():
+        print(f"profiles of {scenario}: {', '.join(experiments.profiles(scenario))}")
     return 0
 
 
@@ -76,7 +86,8 @@ def _plan(arguments) -> int:
 
     for name, values in _chosen(arguments):
         if trials := notebooks.trials(name, values):
-            print(f"{name}: {experiments.plan(trials)}")
+            how = {key: values[key] for key in ("device", "again") if key in values}
+            print(f"{name}: {experiments.plan(trials, **how)}")
             print(_power(len({trial.seed for trial in trials})))
     return 0
 
@@ -111,6 +122,16 @@ def _report(_) -> int:
     from .report import write
 
     print(write())
+    return 0
+
+
+def _upgrade(arguments) -> int:
+    from .experiments import Ledger
+
+    ledger = Ledger.open(arguments.folder)
+    if not ledger.root.is_dir():
+        raise FileNotFoundError(f"there is no folder {ledger.root}")
+    print(f"{ledger.upgrade()} records rewritten in {ledger.root}")
     return 0
 
 

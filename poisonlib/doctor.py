@@ -11,7 +11,6 @@ OPTIONAL = {
     "torchvision": "CIFAR downloads, ImageNet ResNet-18",
     "opacus": "per-example DP-SGD",
     "dp_accounting": "privacy-loss accounting",
-    "ray": "more than one machine",
 }
 
 
@@ -23,8 +22,8 @@ def lines() -> Iterator[str]:
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield f"CUDA: {', '.join(cuda)}" if cuda else "CUDA: none; profiles quick and laptop are made for a CPU"
     yield f"data root: {paths.data()} (POISONLIB_DATA)"
-    for name in data.names():
-        yield f"    {name}: {_state(name)}"
+    for choice in _sets():
+        yield f"    {choice}: {_state(choice)}"
     yield f"outputs: {paths.outputs()} (POISONLIB_OUTPUTS), {_records()} trials recorded, {_free()} GB free"
     for package, use in OPTIONAL.items():
         yield f"{package}: {'here' if importlib.util.find_spec(package) else 'not installed'} ({use})"
@@ -34,10 +33,16 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _state(name: str) -> str:
+def _sets() -> list[str]:
+    """The data sets that need no file of the user's own, each with the arguments that it needs."""
+    cifar = [f"cifar(classes={classes})" for classes in (10, 100)]
+    return cifar + [name for name in data.names() if name not in ("cifar", "stored")]
+
+
+def _state(choice: str) -> str:
     """Whether a data set can be read: its own words where it cannot."""
     try:
-        return f"{len(data.load(name, 'test'))} test images"
+        return f"{len(data.load(choice, 'test'))} test images"
     except FileNotFoundError as error:
         return str(error).replace("\n", "\n        ")
 

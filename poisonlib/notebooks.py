@@ -1,16 +1,26 @@
 """The notebooks: finding them, checking what they are given, and running them through papermill."""
 
 import ast
+import contextlib
+import io
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths
 
+SWITCH = {"true": True, "yes": True, "false": False, "no": False}
+
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a notebook's parameter cell: its default, and what its comment says of the choices."""
+    """One line of a notebook's parameter cell: its default, and what its comment says of the choices.
+
+    A comment begins with ``one of: a, b;`` for a list of choices, with ``a profile of "backdoor";`` for the profiles of a scenario,
+    or with ``from 1;`` for a least value. What follows is for the reader.
+    """
 
     name: str
     default: object
@@ -18,12 +28,7 @@ class Parameter:
 
     def read(self, text: str):
         """The value that a command line means. Raises ValueError that names the value and the choices."""
-        try:
-            value = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
-            value = text
-        if isinstance(self.default, str) and not isinstance(value, str):
-            value = text
+        value = self._literal(text)
         if type(value) is not type(self.default):
             raise ValueError(f"{self.name}={text}: a {type(self.default).__name__} is wanted, such as {self.default!r}")
         if choices := self.choices:
@@ -33,25 +38,44 @@ class Parameter:
             raise ValueError(f"{self.name}={text}: from {self.least}")
         return value
 
+    def _literal(self, text: str):
+        """The text as a value, of the default's type where it can be read so."""
+        if isinstance(self.default, str):
+            return text
+        if isinstance(self.default, bool):
+            return SWITCH.get(text.lower(), text)
+        try:
+            value = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            return text
+        return float(value) if isinstance(self.default, float) and type(value) is int else value
+
     @property
     def choices(self) -> list[str]:
+        """The values that are allowed; empty where there is no such list."""
+        from . import experiments
+
+        if found := re.match(r'a profile of "(\w+)"', self.help):
+            return experiments.profiles(found[1])
         found = re.match(r"one of: ([^;]*)", self.help)
-        return [choice.strip() for choice in found[1].split(",")] if found else []
+        return [choice.strip() for choice in re.split(r",(?![^(]*\))", found[1])] if found else []
 
     @property
     def least(self) -> int | None:
+        """The least value that is allowed; None where there is no such limit."""
         found = re.match(r"from (\d+)", self.help)
         return int(found[1]) if found else None
 
 
 def folder() -> Path:
-    return paths.repository() / "notebooks"
+    """The folder that holds the notebooks."""
+    return paths.root() / "notebooks"
 
 
 def names() -> list[str]:
-    """Every notebook by name, in reading order: the tour, the tables and figures of each paper, the explorers."""
+    """Every notebook by name, in reading order: the numbered ones, the tables and figures of each paper, the explorers."""
     found = [path.stem for path in folder().glob("*.ipynb")]
-    return sorted(found, key=lambda name: (not name.startswith("00_"), name.startswith("explore_"), name))
+    return sorted(found, key=lambda name: (not name[0].isdigit(), name.startswith("explore_"), name))
 
 
 def path(name: str) -> Path:
@@ -63,6 +87,7 @@ def path(name: str) -> Path:
 
 
 def cells(name: str) -> list[dict]:
+    """The notebook's cells, as nbformat reads them."""
     import nbformat
 
     return nbformat.read(path(name), as_version=4).cells
@@ -74,20 +99,22 @@ def tagged(name: str, tag: str) -> list[str]:
 
 
 def title(name: str) -> str:
+    """The notebook's first line."""
     first = cells(name)[0].source
     return first.splitlines()[0].lstrip("# ")
 
 
 def parameters(name: str) -> dict[str, Parameter]:
-    """The lines ``name = literal  # help`` of the parameter cell."""
-    found = {}
-    for line in "\n".join(tagged(name, "parameters")).splitlines():
-        if not line.strip():
-            continue
-        code, _, help_ = line.partition("  # ")
-        target, _, literal = code.partition("=")
-        found[target.strip()] = Parameter(target.strip(), ast.literal_eval(literal.strip()), help_.strip())
-    return found
+    """The lines ``name: type = literal  # help`` of the parameter cell; the type may be missing."""
+    return {each.name: each for source in tagged(name, "parameters") for each in _parameters(source)}
+
+
+def _parameters(source: str) -> Iterator[Parameter]:
+    lines = [line.encode() for line in source.splitlines()]  # Python's parser counts columns in bytes
+    for node in ast.parse(source).body:
+        (target,) = node.targets if isinstance(node, ast.Assign) else (node.target,)
+        comment = lines[node.end_lineno - 1][node.end_col_offset :].decode()
+        yield Parameter(target.id, ast.literal_eval(node.value), comment.strip().removeprefix("#").strip())
 
 
 def read_parameters(name: str, given: dict[str, str]) -> dict:
@@ -99,24 +126,45 @@ def read_parameters(name: str, given: dict[str, str]) -> dict:
 
 
 def execute(name: str, values: dict) -> Path:
-    """Run a notebook with these parameters; returns the executed copy under ``outputs/notebooks``, which exists also on failure."""
+    """Run a notebook with these parameters; returns the executed copy under ``outputs/notebooks``, which exists also on failure.
+
+    The kernel reads and writes below the same root as this process, and imports modules from its working folder.
+    """
     import papermill
 
     out = paths.outputs() / "notebooks" / f"{name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(
-        str(path(name)), str(out), values, cwd=str(folder()), kernel_name="python3", progress_bar=False, start_timeout=180
-    )
+    found = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
+    with _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found))):
+        papermill.execute_notebook(
+            str(path(name)), str(out), values, cwd=str(folder()), kernel_name="python3", progress_bar=False, start_timeout=180
+        )
     return out
 
 
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Inside the block, these environment variables have these values, in child processes too."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def trials(name: str, values: dict) -> list:
-    """The grid that a notebook would run: its parameter, import and grid cells, executed here."""
+    """The grid that a notebook would run: its parameter, import and grid cells, executed here without their output."""
     scope: dict = {}
-    for tag in ("parameters", "imports"):
-        for source in tagged(name, tag):
+    with contextlib.redirect_stdout(io.StringIO()):
+        for tag in ("parameters", "imports"):
+            for source in tagged(name, tag):
+                exec(source, scope)
+        scope.update(values)
+        for source in tagged(name, "grid"):
             exec(source, scope)
-    scope.update(values)
-    for source in tagged(name, "grid"):
-        exec(source, scope)
     return list(scope.get("table", []))
