@@ -1,5 +1,6 @@
 """What the papers claim, and how our trials compare with it."""
 
+from .cells import Point as Point
 from .claims import Claim as Claim
 from .claims import Finding as Finding
 from .claims import Paper as Paper
@@ -8,6 +9,5 @@ from .claims import load as load
 from .claims import names as names
 from .compare import Comparison as Comparison
 from .compare import compare as compare
-from .rates import Point as Point
 from .rates import points as points
 from .rates import table_points as table_points

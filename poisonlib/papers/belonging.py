@@ -23,7 +23,7 @@ def comparable(claim: Claim) -> bool:
 def belongs(trial: Trial, claim: Claim) -> bool:
     """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says."""
     wanted = claim.means.get("defence")
-    return bool(wanted) and attacked_as(trial, claim) and _alike(trial.defence, defence(wanted))
+    return bool(wanted) and attacked_as(trial, claim) and alike(trial.defence, defence(wanted))
 
 
 def attacked_as(trial: Trial, claim: Claim) -> bool:
@@ -39,7 +39,7 @@ def attacked_as(trial: Trial, claim: Claim) -> bool:
     return named and all(name in attack and _equal(attack[name], value) for name, value in wanted.items())
 
 
-def _alike(ours: Defence, theirs: Defence) -> bool:
+def alike(ours: Defence, theirs: Defence) -> bool:
     """Whether two defences are the same but for the poison rate that their filters assume, which goes by the attack."""
     return (ours.augment, ours.step, _assuming_nothing(ours)) == (theirs.augment, theirs.step, _assuming_nothing(theirs))
 
