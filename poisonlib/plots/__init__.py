@@ -1,7 +1,8 @@
-"""Pictures from records and image sets: pure functions that return matplotlib figures. Colours are safe for the colour-blind."""
+"""Pictures of records and image sets: pure functions that return matplotlib figures. Colours are safe for the colour-blind."""
 
 from .certified import Panel as Panel
 from .certified import certified as certified
+from .forest import forest as forest
 from .images import panels as panels
 from .images import shares as shares
 from .privacy import brackets as brackets
@@ -9,13 +10,12 @@ from .privacy import dropped_assumptions as dropped_assumptions
 from .privacy import readings as readings
 from .privacy import tightness as tightness
 from .privacy import width_curves as width_curves
-from .results import forest as forest
 from .results import rates as rates
 from .results import roc_curves as roc_curves
 from .style import save as save
 from .style import show as show
 from .style import style as style
-from .survival import survival as survival
 from .survival import survival_figure as survival_figure
+from .survival import trigger_survival as trigger_survival
 from .trade_off import doses as doses
 from .trade_off import trade_off as trade_off

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..experiments import Record
 from ..papers.setting import caption, counted
-from .style import canvas, small_print, style
-from .trade_off import MARKS
+from .style import MARKS, REST, canvas, colours, small_print
 
 DASHES = ("--", ":", "-.")
 BESIDE = 5.5  # points between marks of two series at the same noise
@@ -26,7 +26,7 @@ class Panel:
     accuracy: Mapping[float, Any] = field(default_factory=dict)
 
 
-def certified(panels: Mapping[str, Panel], records: Sequence[dict] = ()):
+def certified(panels: Mapping[str, Panel], records: Sequence[Record] = ()):
     """Attack success over noise, a panel a mechanism: lines are certified, marks measured with 95 % intervals.
 
     A colour is a series, a dash a reading of the guarantee. Marks at the same noise stand side by side. A bound of 1 is vacuous: it
@@ -39,23 +39,23 @@ def certified(panels: Mapping[str, Panel], records: Sequence[dict] = ()):
     figure, axes = canvas(1, len(panels), figsize=(4.6 * len(panels), 4.4), sharey=True, squeeze=False)
     series = [name for panel in panels.values() for name in (*(name for _, name in panel.bounds), *panel.success)]
     series = list(dict.fromkeys(series))
-    colours = dict(zip(series, style().color_palette("colorblind", len(series)), strict=True))
+    looks = dict(zip(series, colours(len(series)), strict=True))
     for axis, (title, panel) in zip(axes[0], panels.items(), strict=True):
         axis.set(title=title, xlabel=panel.noise, xscale="log", ylim=(-0.04, 1.12))
-        _bounds(axis, panel, colours)
-        _measured(axis, panel, colours)
+        _bounds(axis, panel, looks)
+        _measured(axis, panel, looks)
         axis.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     axes[0][0].set_ylabel("attack success, clean accuracy (share)")
     small_print(figure, caption(records))
     return figure
 
 
-def _bounds(axis, panel: Panel, colours: Mapping[str, Any]) -> None:
+def _bounds(axis, panel: Panel, looks: Mapping[str, str]) -> None:
     readings, useful = list(dict.fromkeys(reading for reading, _ in panel.bounds)), []
     for (reading, series), (noises, shares) in panel.bounds.items():
         dash = DASHES[readings.index(reading) % len(DASHES)]
         label = f"certified {reading}: {series}" if reading else f"certified: {series}"
-        axis.plot(noises, shares, dash, color=colours[series], lw=1.8, label=label)
+        axis.plot(noises, shares, dash, color=looks[series], lw=1.8, label=label)
         useful += [noise for noise, share in zip(noises, shares, strict=True) if share < 0.995]
     left = min(min(noises) for noises, _ in panel.bounds.values())
     right = min(useful, default=max(max(noises) for noises, _ in panel.bounds.values()))
@@ -66,17 +66,17 @@ def _bounds(axis, panel: Panel, colours: Mapping[str, Any]) -> None:
         )
 
 
-def _measured(axis, panel: Panel, colours: Mapping[str, Any]) -> None:
+def _measured(axis, panel: Panel, looks: Mapping[str, str]) -> None:
     for i, (series, points) in enumerate(panel.success.items()):
-        noises, mark = sorted(points), MARKS[list(colours).index(series) % len(MARKS)]
+        noises, mark = sorted(points), MARKS[list(looks).index(series) % len(MARKS)]
         beside = _shifted(axis, BESIDE * (i - (len(panel.success) - 1) / 2))
         label = f"measured: {series}, {counted(each.trials for each in points.values())}"
-        look = dict(color=colours[series], transform=beside)
+        look = dict(color=looks[series], transform=beside)
         axis.vlines(noises, [points[x].low for x in noises], [points[x].high for x in noises], lw=1, **look)
         axis.plot(noises, [points[x].value for x in noises], mark, ms=5.5, mec="white", mew=0.5, label=label, **look)
     if noises := sorted(panel.accuracy):
         label = f"clean accuracy, {counted(each.trials for each in panel.accuracy.values())}"
-        axis.plot(noises, [panel.accuracy[x].value for x in noises], "x-", color="0.35", lw=0.8, ms=5, label=label)
+        axis.plot(noises, [panel.accuracy[x].value for x in noises], "x-", color=REST, lw=0.8, ms=5, label=label)
 
 
 def _shifted(axis, points: float):

@@ -11,7 +11,7 @@ from .. import paths
 _BLUE, _ORANGE, _GREEN, _RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 _PALETTE = (_BLUE, _ORANGE, _GREEN, _RED, "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 
-OURS, PAPER, CHANCE = _BLUE, _ORANGE, _GREEN  # what we measured, what a paper prints, the rate of clean controls
+OURS, PAPER, CHANCE = _BLUE, "0.1", "0.1"  # what we measured; what a paper prints and clean controls do, which marks tell apart
 CLEAN, POISONED, REST = _BLUE, _ORANGE, "0.55"  # untouched images and their class, the attacker's images, all others
 THEOREM, EXACT, ATTACK, VIOLATED = _BLUE, _GREEN, _ORANGE, _RED  # a bound, the true value, an attack's, one beyond the bound
 HERE, ELSEWHERE = _GREEN, "0.7"  # timed on this device, on another
@@ -65,11 +65,12 @@ def canvas(*args, **kwargs):
 
 
 def small_print(figure, words: str) -> None:
-    """A line at the lower right edge of a `canvas`, which grows by it; nothing for no words. Legends belong elsewhere then."""
+    """A line at the lower right edge; nothing for no words. A `canvas` grows by `ROOM`; elsewhere the caller leaves that room."""
     if words:
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(width, height + ROOM)
-        figure.supxlabel(words, x=0.99, ha="right", fontsize=7.5, color="0.3")
+        if figure.get_layout_engine():
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + ROOM)
+        figure.supxlabel(words, x=0.99, ha="right", fontsize=7.5, color=NOTE)
 
 
 def sample(**look):

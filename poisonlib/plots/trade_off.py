@@ -1,26 +1,18 @@
 """What a defence gains against what it costs, and how both move with its strength."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
 
+from ..experiments import Record
+from ..papers.cells import Point
 from ..papers.setting import caption
-from .style import canvas, sample, small_print, style
+from ..papers.statistics import Estimate
+from .style import CHANCE, GUIDE, MARK, MARKS, REST, Look, canvas, looks, sample, small_print
 
-MARKS = "osDv^<>PX*hpd"
-SIZE, GROWTH = 6.0, 2.0  # points: a mark, and what each further strength adds to it
+GROWTH = 2.0  # points that each further strength adds to a mark
 BESIDE = 0.03  # of a step between doses, from line to line
 
 
-class Look(NamedTuple):
-    """How a mark is drawn."""
-
-    mark: str
-    colour: tuple
-    size: float = SIZE  # points
-    joined: bool = False  # with others of its colour, from which a white rim sets it apart
-
-
-def trade_off(panels: Mapping[str, Mapping[str, Any]], joined: Sequence[Sequence[str]] = (), records: Sequence[dict] = ()):
+def trade_off(panels: Mapping[str, Mapping[str, Point]], joined: Sequence[Sequence[str]] = (), records: Sequence[Record] = ()):
     """Poison success over clean accuracy, a panel a title, a point a defence (objects with ``success``, ``accuracy``, ``paper``).
 
     Bars are 95 % intervals; the paper's value is the hollow mark of the same look. Points listed together in ``joined`` are one
@@ -37,12 +29,12 @@ def trade_off(panels: Mapping[str, Mapping[str, Any]], joined: Sequence[Sequence
         trade_off_points(axis, points, marks)
         for chain in joined:
             known = [points[label] for label in chain if label in points]
-            axis.plot([100 * p.accuracy.value for p in known], [100 * p.success.value for p in known], color="0.5", lw=1, zorder=1)
+            axis.plot([100 * p.accuracy.value for p in known], [100 * p.success.value for p in known], color=GUIDE, lw=1, zorder=1)
         axis.set(title=title)
         axis.label_outer()
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if any(point.paper for points in panels.values() for point in points.values()):
-        handles["hollow: the paper"] = sample(marker=MARKS[0], ls="", mfc="none", mec="0.4", ms=SIZE)
+        handles["hollow: the paper"] = sample(marker=MARKS[0], ls="", mfc="none", mec=REST, ms=MARK)
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
     small_print(figure, caption(records))
     return figure
@@ -57,18 +49,12 @@ def _looks(labels: Sequence[str], joined: Sequence[Sequence[str]]) -> dict[str, 
     chains = list(dict.fromkeys(chain_of[label] for label in labels))
     look_of = dict(zip(chains, looks(len(chains)), strict=True))
     return {
-        label: look_of[chain]._replace(size=SIZE + GROWTH * chain.index(label), joined=len(chain) > 1)
+        label: look_of[chain]._replace(size=MARK + GROWTH * chain.index(label), joined=len(chain) > 1)
         for label, chain in chain_of.items()
     }
 
 
-def looks(many: int) -> list[Look]:
-    """A mark and a colour each; the marks alone tell thirteen apart."""
-    colours = style().color_palette("colorblind", many)
-    return [Look(MARKS[i % len(MARKS)], colours[i]) for i in range(many)]
-
-
-def trade_off_points(axis, points: Mapping[str, Any], looks: Mapping[str, Look]) -> None:
+def trade_off_points(axis, points: Mapping[str, Point], looks: Mapping[str, Look]) -> None:
     """One panel of `trade_off` on axes of the caller's, labelled: a mark a point, with both intervals, and the paper's value."""
     colours = [looks[label].colour for label in points]
     hits, rights = ([getattr(point, rate) for point in points.values()] for rate in ("success", "accuracy"))
@@ -79,14 +65,14 @@ def trade_off_points(axis, points: Mapping[str, Any], looks: Mapping[str, Look])
     axis.set(xlabel="clean accuracy, %", ylabel="poison success, %", ylim=(-4, 104))
 
 
-def bars(draw: Callable, at: Sequence[float], rates: Sequence[Any], colours: Sequence) -> None:
+def bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
     """The intervals of several rates, in one artist, which is drawn sooner than many: ``draw`` is an axis's hlines or vlines."""
     draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.7)
 
 
 def _mark(axis, label: str, point, look: Look) -> None:
     """Small marks lie above large ones, so that none of those that are joined hides another at the same place."""
-    colour, above = look.colour, 3 + SIZE / look.size
+    colour, above = look.colour, 3 + MARK / look.size
     at = 100 * point.accuracy.value, 100 * point.success.value
     axis.plot(*at, look.mark, color=colour, mec="white" if look.joined else colour, ms=look.size, label=label, zorder=above)
     if point.paper:
@@ -94,7 +80,9 @@ def _mark(axis, label: str, point, look: Look) -> None:
         axis.plot(100 * accuracy, 100 * success, look.mark, mfc="none", mec=colour, ms=look.size, alpha=0.8)
 
 
-def doses(lines: Mapping[str, Mapping[float, Any]], xlabel: str, chance: Any = None, records: Sequence[dict] = ()):
+def doses(
+    lines: Mapping[str, Mapping[float, Estimate]], xlabel: str, chance: Estimate | None = None, records: Sequence[Record] = ()
+):
     """Poison success over the strength of something, a line a label: ``{"mixup": {0.0: estimate, 16.0: estimate}}``.
 
     The bars are 95 % intervals, set side by side so that they can be told apart; ``chance`` is the clean control's rate;
@@ -110,7 +98,7 @@ def doses(lines: Mapping[str, Mapping[float, Any]], xlabel: str, chance: Any = N
         axis.plot(places, [100 * e.value for e in rates], look.mark + "-", color=look.colour, label=label, ms=5, lw=1.2)
         axis.vlines(places, [100 * e.low for e in rates], [100 * e.high for e in rates], color=look.colour, lw=1)
     if chance is not None:
-        axis.axhline(100 * chance.value, color="0.4", ls=":", lw=1, label="clean control")
+        axis.axhline(100 * chance.value, color=CHANCE, ls=":", lw=1, label="clean control")
     axis.set(xlabel=xlabel, ylabel="poison success, %", ylim=(-4, 104), xticks=range(len(doses_)))
     axis.set_xticklabels([f"{x:g}" for x in doses_])
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -5,16 +5,14 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
-from seaborn import color_palette
 
 from ..papers.cells import Cell, differs, names, point, shared
 from ..papers.costs import Cost, needed
 from ..papers.dose import Curve, Dose, Series
 from ..plots.drawing import SIZE, Drawing
-from ..plots.style import short
-from ..plots.trade_off import bars, looks, trade_off_points
+from ..plots.style import ELSEWHERE, HERE, INK, OURS, looks, short
+from ..plots.trade_off import bars, trade_off_points
 
-BLUE, ORANGE, GREEN = color_palette("colorblind")[:3]
 LEGEND = 42  # letters in a line
 
 
@@ -58,8 +56,8 @@ def power(p1: float, p2: float, sure: float, cells: int, costs: Sequence[Cost]) 
     others = [share / 100 for share in range(101) if abs(share / 100 - p1) > 0.015]
     for side in (True, False):
         mine = [share for share in others if (share < p1) == side]
-        axis.plot([100 * share for share in mine], [needed(p1, share, sure) for share in mine], color=BLUE, lw=1.6)
-    axis.plot(100 * p2, trials, "o", color=ORANGE, ms=8)
+        axis.plot([100 * share for share in mine], [needed(p1, share, sure) for share in mine], color=OURS, lw=1.6)
+    axis.plot(100 * p2, trials, "o", color=INK, ms=8)
     axis.annotate(f"{trials}", (100 * p2, trials), xytext=(7, 5), textcoords="offset points", fontsize=SIZE + 1)
     axis.axvline(100 * p1, color="0.4", ls=":", lw=1)
     axis.set(yscale="log", xlim=(-3, 103))
@@ -75,7 +73,7 @@ def power(p1: float, p2: float, sure: float, cells: int, costs: Sequence[Cost]) 
 def _hours(figure: Drawing, trials: int, costs: Sequence[Cost]) -> None:
     axis = figure.add_axes((0.74, 0.15, 0.24, 0.72))
     hours = [cost.seconds * trials / 3600 for cost in costs]
-    axis.barh(range(len(costs)), hours, color=[GREEN if cost.here else "0.7" for cost in costs], height=0.6)
+    axis.barh(range(len(costs)), hours, color=[HERE if cost.here else ELSEWHERE for cost in costs], height=0.6)
     labels = [
         "\n".join(short(each, 28) for each in cost.where.split(" · ")) + ("" if cost.here else "\n(another device)")
         for cost in costs

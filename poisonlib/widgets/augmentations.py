@@ -12,9 +12,9 @@ from torch import Tensor
 from .. import attacks, augment, registry
 from ..augment import Pipeline
 from ..plots.drawing import SIZE, Drawing, tiles
+from ..plots.survival import BATCH, Batch, Outcome, batch_of, outcome, survival
 from . import _trial
 from ._controls import Choice, Real, Tick, Whole, Words
-from ._outcome import COMPANY, Batch, Outcome, batch_of, outcome, survival
 from ._panel import Panel
 
 BLUE, ORANGE = color_palette("colorblind")[:2]
@@ -154,12 +154,13 @@ def _bars(axis, scene: Scene) -> None:
 
 @functools.lru_cache(maxsize=32)
 def surviving(state: State, n: int = COUNTED) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """(area, energy) over n draws, as `_outcome.survival` defines them: shares of the perturbation's pixels and of its norm.
+    """(area, energy) over n draws, as `plots.survival.survival` defines them: shares of the perturbation's pixels and of its norm.
 
     The same draw, with the same noise, is applied to the clean and to the poisoned image; their difference is what is left.
     """
     batch, augmentation = _batch(state.data, state.attack, state.seed, state.image)[0], state.pipeline
-    return survival(batch, [outcome(batch, augmentation, state.seed, "draw", i) for i in range(n)])
+    left = survival(batch, [outcome(batch, augmentation, state.seed, "draw", i) for i in range(n)])
+    return left.area, left.energy
 
 
 def draws(state: State, n: int = COUNTED) -> Drawing:
@@ -182,7 +183,8 @@ def draws(state: State, n: int = COUNTED) -> Drawing:
 def words(state: State) -> str:
     """What `render` shows, in a line."""
     scene = prepare(state)
-    area, energy = (value.item() for value in survival(scene.batch, [scene.outcome]))
+    left = survival(scene.batch, [scene.outcome])
+    area, energy = left.area.item(), left.energy.item()
     partners = ", ".join(scene.classes[scene.batch.labels[i]] for i in scene.partners) or "none"
     what = f"Poison {state.image} of {scene.count} of {state.attack}, a {scene.own}, under {state.label}; partners: {partners}."
     label = f"It keeps {scene.label.get(scene.own, 0):.0%} of its label"
@@ -217,7 +219,7 @@ def controls() -> list:
         Words("augmentation", "Augmentation", "names joined by +", ("none", *augment.names(), *mixed)),
         Choice("victim", "Victim", "a network trained on the poisoned set, with the augmentation if defended", _trial.VICTIMS),
         Choice("data", "Images", "the data set; one that is not on this machine says where to get it", _trial.DATA),
-        Whole("k", "Images mixed", "k of mixup, the image itself included", 1, COMPANY),
+        Whole("k", "Images mixed", "k of mixup, the image itself included", 1, BATCH),
         Real("alpha", "Alpha", "small: one image dominates a mix; large: all weigh the same", 0.05, 4.0, 0.05),
         Real("probability", "Probability", "that an image is augmented at all", 0.0, 1.0, 0.05),
         Real("share", "Box side", "of cutout, as a share of the image's side", 0.0, 1.0, 0.05),

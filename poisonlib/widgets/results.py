@@ -10,7 +10,8 @@ from ..papers.cells import PARTS, Cell
 from ..papers.costs import costs
 from ..papers.dose import DOSES, Series, series
 from ..plots.drawing import Drawing, blank
-from . import _forest, _listing, _responses, _words
+from ..plots.forest import cells_forest, table_forest
+from . import _listing, _responses, _words
 from ._controls import Choice, Real, Whole, Words
 from ._panel import Panel, explained
 from ._records import AUTO, load, sources
@@ -84,8 +85,8 @@ def render(state: State) -> Drawing:
     if state.view == "dose":
         return _responses.dose_response(DOSES[state.dose], scene.lines(state.dose)[:LINES])
     if state.table != NONE:
-        return _forest.compared(beside(scene.chosen, state.table), scene.every)
-    return _forest.plain(scene.most(state.rows), scene.every)
+        return table_forest(beside(scene.chosen, state.table), scene.every)
+    return cells_forest(scene.most(state.rows), scene.every)
 
 
 def words(state: State) -> str:
