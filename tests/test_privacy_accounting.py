@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from poisonlib import privacy
+from poisonlib.privacy.accounting import laplace_delta, laplace_success, use_chance
+from poisonlib.privacy.dp_sgd import dp_sgd_epsilon, dp_sgd_success_naive, dp_sgd_success_tight
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     with pytest.raises(ImportError, match=r"pip install -r requirements-dp\.txt"):
-        privacy.laplace_delta(1.0, 0.123, 2, 50, 1)
+        laplace_delta(1.0, 0.123, 2, 50, 1)
 
 
 def test_pure_epsilon_needs_no_library(monkeypatch):
@@ -41,7 +43,7 @@ def test_the_curve_is_exact_for_the_worst_data(library, sigma, k, n, t):
     z = np.stack(np.meshgrid(*[axis] * t, indexing="ij"), -1).reshape(-1, t)
     for epsilon in (0.0, 0.2, 0.5):
         exact = hockey_stick(p, q, np.exp(epsilon), z)
-        assert privacy.laplace_delta(epsilon, sigma, k, n, t) == pytest.approx(exact, abs=1e-3)
+        assert laplace_delta(epsilon, sigma, k, n, t) == pytest.approx(exact, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -50,7 +52,7 @@ def test_without_replacement_never_exceeds_the_poisson_curve(library, seed):
     p, q = privacy.mixup_density(records, 2, 0.4), privacy.mixup_density(privacy.without(records), 2, 0.4)
     z = np.linspace(-3, 4, 20001)[:, None]
     for epsilon in (0.0, 0.1, 0.3, 0.6):
-        assert hockey_stick(p, q, np.exp(epsilon), z) <= privacy.laplace_delta(epsilon, 0.4, 2, 6, 1) + 1e-3
+        assert hockey_stick(p, q, np.exp(epsilon), z) <= laplace_delta(epsilon, 0.4, 2, 6, 1) + 1e-3
 
 
 def test_tight_epsilon_of_figure_4a(library):
@@ -69,11 +71,11 @@ def test_tight_epsilon_never_exceeds_the_pure_one(library):
 def test_images_with_their_true_diameter_are_beyond_accounting(library):
     with pytest.raises(ValueError, match="hides nothing"):
         privacy.laplace_epsilon(1e-5, 16 / 255, 4, 50_000, 50_000, diameter=3072)
-    assert privacy.use_chance(4, 50_000, 50_000) == pytest.approx(1 - np.exp(-4), abs=1e-4)
+    assert use_chance(4, 50_000, 50_000) == pytest.approx(1 - np.exp(-4), abs=1e-4)
 
 
 def test_success_against_mixup_with_noise(library):
-    values = [privacy.laplace_success(0.01, poisons, 16 / 255, 4, 50_000, 50_000) for poisons in (1, 5, 25)]
+    values = [laplace_success(0.01, poisons, 16 / 255, 4, 50_000, 50_000) for poisons in (1, 5, 25)]
     assert values == pytest.approx([0.0132, 0.0370, 0.999], rel=0.02)
 
 
@@ -89,20 +91,20 @@ TABLE = [
 
 @pytest.mark.parametrize(("run", "epsilon", "success"), TABLE)
 def test_dp_sgd_table(library, run, epsilon, success):
-    assert privacy.dp_sgd_epsilon(1e-5, *run) == pytest.approx(epsilon, rel=0.01)
+    assert dp_sgd_epsilon(1e-5, *run) == pytest.approx(epsilon, rel=0.01)
     for poisons, value in zip((1, 5, 25, 100), success, strict=True):
-        assert 100 * privacy.dp_sgd_success_tight(0.01, poisons, *run) == pytest.approx(value, rel=0.01)
+        assert 100 * dp_sgd_success_tight(0.01, poisons, *run) == pytest.approx(value, rel=0.01)
 
 
 def test_naive_group_privacy_is_never_better_than_the_joint_curve(library):
     for poisons in (1, 5, 25):
-        naive, tight = (f(0.01, poisons, 16, 0.01, 4000) for f in (privacy.dp_sgd_success_naive, privacy.dp_sgd_success_tight))
+        naive, tight = (f(0.01, poisons, 16, 0.01, 4000) for f in (dp_sgd_success_naive, dp_sgd_success_tight))
         assert tight <= naive * 1.001
-    assert privacy.dp_sgd_success_naive(0.01, 25, 4, 0.01, 4000) == pytest.approx(1)
+    assert dp_sgd_success_naive(0.01, 25, 4, 0.01, 4000) == pytest.approx(1)
 
 
 def test_one_record_agrees_with_the_librarys_own_accountant(library):
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     own = pld.from_gaussian_mechanism(2.0, sampling_prob=0.05, value_discretization_interval=1e-3).self_compose(200)
-    assert privacy.dp_sgd_epsilon(1e-5, 2.0, 0.05, 200) == pytest.approx(own.get_epsilon_for_delta(1e-5), rel=0.01)
+    assert dp_sgd_epsilon(1e-5, 2.0, 0.05, 200) == pytest.approx(own.get_epsilon_for_delta(1e-5), rel=0.01)

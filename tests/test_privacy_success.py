@@ -5,13 +5,16 @@ import pytest
 from scipy.stats import norm
 
 from poisonlib import privacy
+from poisonlib.privacy.attack_cost import most_success
+from poisonlib.privacy.dp_sgd import dp_sgd_success_naive
+from poisonlib.privacy.theorem import group_epsilon
 
 
 class TestInstahide:
     def test_it_is_the_smaller_of_counting_together_and_one_by_one(self):
         for sigma in (0.5, 5.0, 50.0):
-            joint = privacy.most_success(0.1, privacy.group_epsilon(sigma, 4, 400, 400, 7), 0.0, 1)
-            single = privacy.most_success(0.1, privacy.epsilon(sigma, 4, 400, 400), 0.0, 7)
+            joint = most_success(0.1, group_epsilon(sigma, 4, 400, 400, 7), 0.0, 1)
+            single = most_success(0.1, privacy.epsilon(sigma, 4, 400, 400), 0.0, 7)
             assert privacy.instahide_success(0.1, 7, sigma, 4, 400, 400) == min(joint, single)
 
     def test_it_falls_with_noise_and_rises_with_poisons_outputs_and_diameter(self):
@@ -45,7 +48,7 @@ class TestShuffledDpSgd:
     def test_the_accountant_for_the_same_mechanism_says_nothing_stricter(self):
         """A full batch an epoch, exchanging as removal and insertion: its bound from (epsilon, delta) pairs is looser."""
         pytest.importorskip("dp_accounting")
-        loose = privacy.dp_sgd_success_naive(0.05, 2, 30.0, 1.0, 10)
+        loose = dp_sgd_success_naive(0.05, 2, 30.0, 1.0, 10)
         assert privacy.dp_sgd_success_shuffled(0.05, 1, 30.0, 10) <= loose + 1e-6
 
     @pytest.mark.parametrize("numbers", [(1.5, 1, 1.0, 1), (0.1, 0.5, 1.0, 1), (0.1, 1, 0.0, 1), (0.1, 1, 1.0, 0)])

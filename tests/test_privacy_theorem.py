@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poisonlib import privacy
+from poisonlib.privacy.theorem import group_epsilon, noise_for_epsilon
 
 often = settings(deadline=None, max_examples=60)
 CIFAR = {"n": 50_000, "t": 50_000}
@@ -104,7 +105,7 @@ def test_the_papers_remark_does_not_hold_for_epsilon_itself():
 @often
 @given(st.floats(-3, 6).map(lambda x: 10**x), sizes(10**6), st.integers(1, 10**5), diameters)
 def test_noise_for_epsilon_is_the_inverse(epsilon, size, t, diameter):
-    sigma = privacy.noise_for_epsilon(epsilon, *size, t, diameter)
+    sigma = noise_for_epsilon(epsilon, *size, t, diameter)
     assert privacy.epsilon(sigma, *size, t, diameter) == pytest.approx(epsilon, rel=1e-9)
 
 
@@ -113,8 +114,8 @@ def test_noise_for_epsilon_is_the_inverse(epsilon, size, t, diameter):
 def test_group_epsilon_lies_within_its_limits(sigma, size, t, data):
     k, n = size
     poisons = data.draw(st.integers(1, n - k))
-    group = privacy.group_epsilon(sigma, k, n, t, poisons)
-    assert privacy.group_epsilon(sigma, k, n, t, 1) == pytest.approx(privacy.epsilon(sigma, k, n, t), rel=1e-9)
+    group = group_epsilon(sigma, k, n, t, poisons)
+    assert group_epsilon(sigma, k, n, t, 1) == pytest.approx(privacy.epsilon(sigma, k, n, t), rel=1e-9)
     chain = sum(privacy.epsilon(sigma, k, n - gone, t) for gone in range(poisons)) if poisons < 50 else np.inf
     assert group <= min(chain, t * min(poisons, k) / (k * sigma)) * (1 + 1e-9)
 
@@ -122,7 +123,7 @@ def test_group_epsilon_lies_within_its_limits(sigma, size, t, data):
 def test_group_epsilon_is_reached_by_enumeration():
     records = np.array([1.0, 1, 0, 0, 0, 0])
     p, q = privacy.mixup_density(records, 3, 0.4), privacy.mixup_density(records[2:], 3, 0.4)
-    assert privacy.worst_log_ratio(p, q).log_ratio == pytest.approx(privacy.group_epsilon(0.4, 3, 6, 1, 2), rel=1e-12)
+    assert privacy.worst_log_ratio(p, q).log_ratio == pytest.approx(group_epsilon(0.4, 3, 6, 1, 2), rel=1e-12)
 
 
 def test_arrays_broadcast_and_numbers_stay_numbers():

@@ -1,39 +1,45 @@
-"""Refuse numbers outside the range of a theorem, naming the value and what may be given instead."""
+"""Checks of numerical arguments, element by element. Every error names the argument, its value and the range that is allowed."""
 
 import numpy as np
 
 
 def positive(**numbers):
-    """The numbers as float arrays. Raises ValueError unless each is above 0 and finite."""
-    return [_keep(name, value, lambda x: np.isfinite(x) & (x > 0), "above 0 and finite") for name, value in numbers.items()]
+    """Converts the numbers to float arrays. Raises ValueError unless all elements are finite and greater than 0."""
+    rule = lambda x: np.isfinite(x) & (x > 0)  # noqa: E731
+    return [_checked(name, value, rule, "finite and greater than 0") for name, value in numbers.items()]
 
 
 def nonnegative(**numbers):
-    """The numbers as float arrays. Raises ValueError unless each is at least 0 and finite."""
-    return [_keep(name, value, lambda x: np.isfinite(x) & (x >= 0), "at least 0 and finite") for name, value in numbers.items()]
+    """Converts the numbers to float arrays. Raises ValueError unless all elements are finite and at least 0."""
+    rule = lambda x: np.isfinite(x) & (x >= 0)  # noqa: E731
+    return [_checked(name, value, rule, "finite and at least 0") for name, value in numbers.items()]
 
 
 def fraction(**numbers):
-    """The numbers as float arrays. Raises ValueError unless each lies in [0, 1]."""
-    return [_keep(name, value, lambda x: (x >= 0) & (x <= 1), "between 0 and 1") for name, value in numbers.items()]
+    """Converts the numbers to float arrays. Raises ValueError unless all elements are in [0, 1]."""
+    rule = lambda x: (x >= 0) & (x <= 1)  # noqa: E731
+    return [_checked(name, value, rule, "between 0 and 1") for name, value in numbers.items()]
 
 
 def whole(**numbers):
-    """The numbers as float arrays. Raises ValueError unless each is a whole number of at least 1."""
+    """Converts the numbers to float arrays. Raises ValueError unless all elements are whole numbers of at least 1."""
     rule = lambda x: np.isfinite(x) & (x >= 1) & (x == np.floor(x))  # noqa: E731
-    return [_keep(name, value, rule, "a whole number of at least 1") for name, value in numbers.items()]
+    return [_checked(name, value, rule, "a whole number of at least 1") for name, value in numbers.items()]
 
 
 def width(k, n):
-    """Mixture width k and number of records n as float arrays. Raises ValueError unless 1 <= k < n, both whole."""
+    """Converts the mixture width k and the number of records n to float arrays.
+
+    Raises ValueError unless both are whole numbers with 1 <= k < n.
+    """
     k, n = whole(k=k, n=n)
     if np.any(k >= n):
-        raise ValueError(f"k={k}, n={n}: k must be below n, because a data set with one record fewer must still fill a mix of k")
+        raise ValueError(f"k={k}, n={n}: k must be less than n, because a mixture needs k records after one record is removed")
     return k, n
 
 
-def _keep(name, value, rule, choices):
+def _checked(name, value, rule, allowed):
     array = np.asarray(value, dtype=float)
     if not np.all(rule(array)):
-        raise ValueError(f"{name}={value!r}: must be {choices}")
+        raise ValueError(f"{name}={value!r}: must be {allowed}")
     return array

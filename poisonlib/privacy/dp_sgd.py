@@ -1,8 +1,17 @@
-"""Accounting of DP-SGD with Poisson sampling: epsilon, and how far k records can move an attack's success (needs dp-accounting).
+"""Accounting of DP-SGD (Abadi et al., 2016, arXiv:1607.00133) with Poisson sampling, by privacy-loss distributions.
 
-Each step adds a record to the batch with chance ``sampling`` = batch / n, clips every *example's* gradient to norm C, and adds
-Gaussian noise of standard deviation ``noise`` * C to the sum. (Clipping the mean gradient, as the released code does, gives no
-guarantee.) Neighbours: a record inserted or removed. A poison that *replaces* a clean image counts as two, one of each.
+These functions need dp-accounting (``requirements-dp.txt``) and raise ImportError without it.
+
+**Mechanism.** Each step includes every record in the batch independently with probability ``sampling``. This is the
+sampling rate, batch / n. The step clips the gradient of each *example* to norm C, and adds Gaussian noise with standard deviation
+``noise`` * C to their sum; ``noise`` is the noise multiplier. The code released with DP-InstaHide clips the mean gradient instead,
+which gives no guarantee.
+
+**Neighbouring data sets.** One record is added or removed. A poison that *replaces* a clean image counts as two records: one
+removal and one addition.
+
+**Arguments.** noise > 0, sampling in (0, 1], steps and poisons whole numbers of at least 1, epsilon in nats. All are numbers unless
+stated otherwise. Values out of range raise ValueError.
 """
 
 import functools
@@ -12,42 +21,54 @@ import numpy as np
 from . import _check, attack_cost
 from ._library import deltas, privacy_loss_distributions
 
-FINENESS = 0.1  # spacing of the library's losses, in standard deviations of one step's loss; its rounding only loosens bounds
+# Spacing of the grid of privacy losses, in standard deviations of the loss of one step. dp-accounting rounds losses up, so a coarse
+# grid gives looser bounds, but valid ones.
+FINENESS = 0.1
 
 
 def dp_sgd_epsilon(delta, noise, sampling, steps):
-    """The least epsilon at delta in (0, 1] for one record, by privacy-loss distributions; nats."""
+    """Returns the smallest epsilon at delta in (0, 1] for one added or removed record, in nats."""
     _check.fraction(delta=delta)
     return float(_composed(noise, sampling, steps, 1).get_epsilon_for_delta(float(delta)))
 
 
 def dp_sgd_training_epsilon(delta, noise, batch, n, epochs):
-    """The least epsilon at delta for a training run with ``steps.dp_sgd``: epochs * ceil(n / batch) steps, sampling batch / n.
+    """Returns the smallest epsilon at delta for a training run with ``steps.dp_sgd``, in nats, *assuming Poisson sampling*.
 
-    **The loop shuffles, and this assumes Poisson sampling**, as is usual and can flatter by much (Chua et al., arXiv:2403.17673).
-    Whatever the order, each record is in one batch an epoch at most, so ``dp_sgd_epsilon(delta, noise, 1, epochs)`` holds for the
-    loop as it is, neighbours being a record and a blank that gives no gradient.
+    The run has epochs * ceil(n / batch) steps with sampling rate batch / n, or 1 if the batch is larger than the data set. The
+    training loop shuffles the records instead of sampling them. Poisson accounting for shuffled batches is common practice, but it
+    can underestimate epsilon considerably (Chua et al., 2024, arXiv:2403.17673). A bound that holds for any order is
+    ``dp_sgd_epsilon(delta, noise, 1, epochs)``, because each record is in at most one batch per epoch. Its neighbouring data sets
+    differ in one record that is replaced by a record with zero gradient.
     """
     _check.whole(batch=batch, n=n, epochs=epochs)
     return dp_sgd_epsilon(delta, noise, min(1.0, batch / n), epochs * -(-n // batch))
 
 
 def dp_sgd_delta(epsilon, noise, sampling, steps, poisons=1):
-    """The least delta at epsilon (a number, or an array ascending) when ``poisons`` records together come or go."""
+    """Returns the smallest delta at epsilon if ``poisons`` records are added or removed together.
+
+    epsilon is a number or an array in ascending order, at least 0; the result has the same shape.
+    """
     (epsilon,) = _check.nonnegative(epsilon=epsilon)
     return deltas(_composed(noise, sampling, steps, poisons), epsilon)
 
 
 def dp_sgd_success_naive(clean_success, poisons, noise, sampling, steps):
-    """Upper bound on attack success with that many inserted records: group privacy over the one-record curve."""
+    """Returns an upper bound on the success rate of an attack that adds ``poisons`` records.
+
+    It applies group privacy to the privacy curve of one record; see `attack_cost.most_success_on_curve`. clean_success in [0, 1] is
+    the success rate without poisons.
+    """
     epsilons = np.linspace(0, 15, 3001)
     return attack_cost.most_success_on_curve(clean_success, epsilons, dp_sgd_delta(epsilons, noise, sampling, steps), poisons)
 
 
 def dp_sgd_success_tight(clean_success, poisons, noise, sampling, steps):
-    """The same bound from the joint curve of all poisons: a mixture of Gaussians, Binomial(poisons, sampling) of them in a batch.
+    """Returns the bound of `dp_sgd_success_naive`, computed from the joint privacy curve of all poisons, which is tighter.
 
-    Tight for this accounting: some pair of output distributions with this curve reaches it. Some seconds for 25 records.
+    The number of poisons in a batch is Binomial(poisons, sampling), so each step is a mixture of Gaussian mechanisms. The bound is
+    tight for this curve: a pair of output distributions with the same curve reaches it. 25 records take some seconds.
     """
     epsilons = np.linspace(0, 15, 3001)
     return attack_cost.most_success_on_curve(clean_success, epsilons, dp_sgd_delta(epsilons, noise, sampling, steps, poisons))
@@ -55,6 +76,7 @@ def dp_sgd_success_tight(clean_success, poisons, noise, sampling, steps):
 
 @functools.lru_cache(maxsize=64)
 def _composed(noise, sampling, steps, poisons):
+    """Returns the privacy-loss distribution of all steps."""
     pld = privacy_loss_distributions()
     _check.positive(noise=noise)
     _check.positive(sampling=sampling)
@@ -67,7 +89,10 @@ def _composed(noise, sampling, steps, poisons):
 
 
 def _batch_counts(poisons, sampling, tail=1e-15):
-    """Numbers of poisons in a batch and their chances; counts rarer than ``tail`` altogether are taken as "all of them"."""
+    """Returns the possible numbers of poisons in a batch and their probabilities, as lists.
+
+    Large numbers whose total probability is below ``tail`` are counted as all poisons, the worst case.
+    """
     from scipy.stats import binom
 
     counts = np.arange(poisons + 1)

@@ -1,4 +1,7 @@
-"""The proof of Theorem 2, line by line, on data small enough to enumerate: each printed formula beside one that is true."""
+"""A numerical check of the proof of Theorem 2 of DP-InstaHide, line by line, on small data sets that can be enumerated.
+
+Each line is evaluated as printed and in a corrected form.
+"""
 
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -12,10 +15,14 @@ from .densities import as_rows, mixup_density
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the proof at the points z: ``left`` (its left side) against the printed and the corrected right side."""
+    """One line of the proof: its left side, and its right side as printed and as corrected, at the points z, of shape (p,) each.
+
+    ``relation`` is "=", "<=" (the left side is at most the right side) or ">=". ``printed`` and ``corrected`` are the formulas of
+    the right side as text.
+    """
 
     place: str
-    relation: str  # "=", "<=" (left at most right) or ">="
+    relation: str
     printed: str
     corrected: str
     remark: str
@@ -25,32 +32,35 @@ class Step:
 
     @property
     def printed_holds(self) -> bool:
-        """Whether the line is true as printed, at every z, within 1e-9."""
+        """Whether the line as printed holds at all points, up to a relative error of 1e-9."""
         return _holds(self.left, self.relation, self.printed_right)
 
     @property
     def corrected_holds(self) -> bool:
-        """Whether the corrected line is true at every z, within 1e-9."""
+        """Whether the corrected line holds at all points, up to a relative error of 1e-9."""
         return _holds(self.left, self.relation, self.corrected_right)
 
 
 def audit_proof(records, k, sigma, z):
-    """Every line of the proof as a tuple of `Step`, in order, for D with x0 first, D' without it, and diameter at most 1.
+    """Returns all lines of the proof, in order, as a tuple of `Step`.
 
-    records (n, d) or (n,), 2 <= k <= n - 2, z (p, d) or (p,). The two lower bounds fail as printed only for sigma well above 1
-    (where e^{-1/sigma} > k/n), at z far from x0: audit at such a sigma to see every misprint.
-    Raises ValueError for k outside its range: at k = 1 several misprints do not show, at k = n - 1 (9) contains (-1)!.
+    records has shape (n, d) or (n,), with an l1 diameter of at most 1. D contains all records, and D' all but the first, x0. The
+    lines are evaluated at the points z of shape (p, d) or (p,).
+
+    The printed lower bounds of p1 and p are false only for large sigma, where e^{-1/sigma} > k/n, and at points far from x0. Use
+    such a sigma and such points to see all misprints. Raises ValueError unless 2 <= k <= n - 2: for k = 1, several misprints have
+    no effect, and for k = n - 1, equation (9) contains (-1)!.
     """
     records = as_rows(records)
     if not 2 <= k <= len(records) - 2:
-        raise ValueError(f"k={k}: must be from 2 to n - 2 = {len(records) - 2}, where every misprint shows")
+        raise ValueError(f"k={k}: must be from 2 to n - 2 = {len(records) - 2}, because otherwise some misprints have no effect")
     case = _Case(records, k, float(sigma), np.asarray(z, dtype=float).reshape(-1, records.shape[1]))
     values = _densities(case) | _with_x0(case) | _bounds(case)
     return tuple(Step(place, *LINES[place], *values[place]) for place in LINES)
 
 
 class _Case:
-    """Exact p, q, p0 = P(no x0) p(z | no x0) and p1 = p - p0 at z, and plain sums of the noise density."""
+    """The densities of one output at the points z: p for D, q for D', and p = p0 + p1 without and with x0 in the mixture."""
 
     def __init__(self, records, k, sigma, z):
         self.records, self.k, self.sigma, self.z, self.n = records, k, sigma, z, len(records)
@@ -60,14 +70,14 @@ class _Case:
         self.p1 = self.p - self.p0
 
     def total(self, tuples, scale, x0=False, first=None):
-        """sum over tuples of rows x of phi_sigma(z - scale (x_1 + ... + x_first [+ x0])): an array (p,)."""
+        """Returns the sum over tuples of rows of phi_sigma(z - scale (x_1 + ... + x_first [+ x0])), of shape (p,)."""
         sums = np.array([self.records[list(rows[:first])].sum(0) for rows in tuples]) + (self.records[0] if x0 else 0)
         distance = np.abs(self.z[:, None] - scale * sums).sum(-1)
         return np.exp(-distance / self.sigma).sum(1) / (2 * self.sigma) ** self.z.shape[1]
 
 
 def _densities(c):
-    """(left, printed right, corrected right) of the lines up to (8)."""
+    """Returns (left, printed right, corrected right) for the lines up to (8)."""
     n, k = c.n, c.k
     of_d, fewer_of_d, of_rest = combinations(range(n), k), combinations(range(n), k - 1), combinations(range(1, n), k)
     coefficient = factorial(k) * factorial(n - k - 1) / factorial(n - 1)
@@ -80,7 +90,7 @@ def _densities(c):
 
 
 def _with_x0(c):
-    """(left, printed right, corrected right) of (9) and (10), the part of the density that holds x0."""
+    """Returns (left, printed right, corrected right) for (9) and (10), the part p1 of the density."""
     n, k, share = c.n, c.k, c.k / c.n
     printed9 = share * factorial(k - 1) * factorial(n - k - 2) / factorial(n - 1)
     rest = c.total(combinations(range(1, n), k - 1), 1 / k, x0=True)
@@ -97,10 +107,10 @@ def _with_x0(c):
 
 
 def _bounds(c):
-    """(left, printed right, corrected right) of the inequalities after (10)."""
+    """Returns (left, printed right, corrected right) for the inequalities after (10)."""
     share, a, one = c.k / c.n, 1 / (c.k * c.sigma), np.ones_like(c.q)
     low, high = share * exp(-a), share * exp(a)
-    printed_low, printed_high = exp(-a * c.k), exp(a * c.k)  # k read where it stands, in the exponent
+    printed_low, printed_high = exp(-a * c.k), exp(a * c.k)  # as printed, with k in the exponent
     top, bottom = (1 - share + high) * one, one / (1 - share + low)
     return {
         "p1, below": (c.p1, printed_low * c.q, low * c.q),
@@ -114,6 +124,7 @@ def _bounds(c):
 
 
 def _holds(left, relation, right):
+    """Whether left = right, left <= right or left >= right at all points, up to a relative error of 1e-9."""
     slack = 1e-9 * np.abs(right)
     if relation == "=":
         return bool(np.all(np.abs(left - right) <= slack))

@@ -1,7 +1,7 @@
-"""Upper bounds on the success of any attack with so many poisons, for the two defences as they are trained here.
+"""Upper bounds on the success rate of any poisoning attack against DP-InstaHide and DP-SGD.
 
-``clean_success``: how often clean training does what the attacker wants. The adversary changes ``poisons`` records, each into
-whatever it likes. A bound of 1 says nothing.
+The attacker replaces ``poisons`` records by arbitrary ones. ``clean_success`` in [0, 1] is the success rate without poisons, that
+is, how often training on clean data does what the attacker wants. A bound of 1 is vacuous. Values out of range raise ValueError.
 """
 
 import numpy as np
@@ -10,10 +10,12 @@ from . import _check, attack_cost, theorem
 
 
 def instahide_success(clean_success, poisons, sigma, k, n, t, diameter=1.0):
-    """Theorem 1 at Theorem 2's epsilon for t outputs of k-way mixup, all poisons counted at once (numbers, not arrays).
+    """Returns the bound of Theorem 1 with the epsilon of Theorem 2, for t outputs of k-way mixup with Laplace noise, as a float.
 
-    A poison replaces an image, which costs no more than its removal (`assumptions.replaced_record`); the smaller of the joint
-    epsilon for k records and of group privacy over one-record steps. Units as in `theorem`.
+    The result is the smaller of two bounds: one from the joint epsilon of all poisons (`theorem.group_epsilon`), the other from
+    group privacy over the epsilon of one record. A poison replaces an image, which costs no more than a removal
+    (`assumptions.replaced_record`). All arguments are numbers with the units of `theorem`. Like Theorem 2, the bound covers
+    the mixed images but not their labels.
     """
     joint = theorem.group_epsilon(sigma, k, n, t, poisons, diameter)
     single = theorem.epsilon(sigma, k, n, t, diameter)
@@ -22,12 +24,15 @@ def instahide_success(clean_success, poisons, sigma, k, n, t, diameter=1.0):
 
 
 def dp_sgd_success_shuffled(clean_success, poisons, noise, epochs):
-    """Phi(Phi^-1(clean success) + 2 poisons sqrt(epochs) / noise): per-example DP-SGD as the loop runs it, shuffled; broadcasts.
+    """Returns Phi(Phi^-1(clean_success) + 2 poisons sqrt(epochs) / noise), a bound for DP-SGD with shuffled batches.
 
-    A record is in one batch an epoch, where exchanging it moves the clipped sum by 2 clips at most; all poisons in one batch is the
-    worst case. An epoch is thus Gaussian differentially private with mu = 2 poisons / noise whatever the order, epochs compose to
-    mu sqrt(epochs), and the bound is the trade-off curve itself (Dong, Roth and Su, arXiv:1905.02383, corollary 3.3). ``noise`` is
-    the multiplier: standard deviation over clip.
+    ``noise`` > 0 is the noise multiplier, the standard deviation of the noise divided by the clipping norm. poisons and epochs are
+    whole numbers of at least 1. Arguments are numbers or arrays and broadcast.
+
+    Each record is in one batch per epoch, and replacing it changes the sum of clipped gradients by at most twice the clipping norm.
+    In the worst case, all poisons are in the same batch. In any order of the records, an epoch is therefore mu-Gaussian
+    differentially private with mu = 2 poisons / noise. Epochs compose to mu sqrt(epochs), and the bound is the resulting trade-off
+    function (Dong, Roth and Su, 2019, arXiv:1905.02383, corollary 3.3).
     """
     from scipy.stats import norm
 

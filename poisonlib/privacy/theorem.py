@@ -1,13 +1,22 @@
-"""Theorem 2 of DP-InstaHide (Borgnia et al., 2021, section 3.1): the pure epsilon of mixup with Laplace noise.
+"""Theorem 2 of DP-InstaHide (Borgnia et al., 2021, section 3.1): pure epsilon of mixup with Laplace noise.
 
-**Mechanism.** One output is ``(x_1 + ... + x_k) / k + noise``: k distinct records drawn without replacement out of n, equal weights
-1/k, independent Laplace noise of scale sigma in each coordinate, unclipped. T outputs are drawn independently of one another.
-**Neighbours.** D has n records, D' is D with one record x0 removed (n - 1 left); both directions are covered. The number of
-outputs T must not depend on which of the two is used. (`assumptions.replaced_record`: the same epsilon covers a replaced record.)
-**Data.** Any two records are at most ``diameter`` apart in l1. The paper takes 1; d pixels in [0, 1] have diameter d.
-**Units.** sigma and diameter share the unit of a pixel; a noise of "scale s/255" is sigma = s/255 for pixels in [0, 1]. epsilon is
-in nats. All functions but `group_epsilon` broadcast over arrays, and hold for any positive sigma: nothing overflows before the
-answer does. All raise ValueError for numbers out of range.
+**Mechanism.** An output is ``(x_1 + ... + x_k) / k + noise``. The k records are drawn uniformly without replacement from the n
+records of the data set. The noise is Laplace with scale sigma, independent in each coordinate and not clipped. The mechanism
+releases T independent outputs, and T does not depend on the data set.
+
+**Neighbouring data sets.** D has n records, and D' is D without one record x0 (add/remove). The bounds hold in both directions. The
+same epsilon also holds if x0 is replaced (`assumptions.replaced_record`).
+
+**Data.** The l1 distance between any two records is at most ``diameter``. The paper assumes 1. Images with d values in [0, 1] have
+diameter d.
+
+**Units.** sigma and diameter are in units of pixel values: for pixels in [0, 1], noise of "scale s/255" has sigma = s/255. epsilon
+is in nats.
+
+**Arguments.** sigma, diameter and epsilon are positive and finite; k, n, t and poisons are whole numbers with 1 <= k < n, t >= 1.
+All functions except `group_epsilon` accept numbers and arrays, broadcast them, and return a float or an array of the broadcast
+shape. They raise ValueError for values out of range. The formulas are evaluated such that e^{diameter/(k sigma)} does not
+overflow for small sigma.
 """
 
 import numpy as np
@@ -16,7 +25,10 @@ from . import _check
 
 
 def bound_a(sigma, k, n, diameter=1.0):
-    """A = log(1 - k/n + (k/n) e^{diameter/(k sigma)}): the most that log p/q (with x0 over without) reaches; per output, nats."""
+    """Returns A = log(1 - k/n + (k/n) e^{diameter/(k sigma)}), in nats (Theorem 2).
+
+    A is the largest possible log p/q of one output, where p is its density for D and q its density for D'.
+    """
     (sigma, diameter), (k, n) = _check.positive(sigma=sigma, diameter=diameter), _check.width(k, n)
     share = k / n
     with np.errstate(over="ignore"):
@@ -27,7 +39,10 @@ def bound_a(sigma, k, n, diameter=1.0):
 
 
 def bound_b(sigma, k, n, diameter=1.0):
-    """B = log(n / (n - k + k e^{-diameter/(k sigma)})): the most that log q/p (without x0 over with) reaches; never above A."""
+    """Returns B = log(n / (n - k + k e^{-diameter/(k sigma)})), in nats (Theorem 2).
+
+    B is the largest possible log q/p of one output, with p and q as in `bound_a`. B never exceeds A.
+    """
     (sigma, diameter), (k, n) = _check.positive(sigma=sigma, diameter=diameter), _check.width(k, n)
     share = k / n
     with np.errstate(over="ignore"):
@@ -39,24 +54,28 @@ def bound_b(sigma, k, n, diameter=1.0):
 
 
 def epsilon(sigma, k, n, t, diameter=1.0):
-    """epsilon = T max(A, B) for t outputs, delta = 0; exact for the worst data set (all records at one point but x0)."""
+    """Returns epsilon = T max(A, B) of t outputs at delta = 0, in nats (Theorem 2).
+
+    The bound is tight: the data set of `densities.extreme_records` reaches it.
+    """
     (t,) = _check.whole(t=t)
     with np.errstate(over="ignore"):
         return (t * np.maximum(bound_a(sigma, k, n, diameter), bound_b(sigma, k, n, diameter)))[()]
 
 
 def simple_bound(sigma, k, t, diameter=1.0):
-    """T diameter / (k sigma), the theorem's looser bound: without n, never below `epsilon`."""
+    """Returns T diameter / (k sigma), the looser bound of Theorem 2, in nats. It does not depend on n and is at least `epsilon`."""
     (sigma, diameter), (k, t) = _check.positive(sigma=sigma, diameter=diameter), _check.whole(k=k, t=t)
     with np.errstate(over="ignore"):
         return (t * (diameter / sigma / k))[()]
 
 
 def width_floor(sigma, n, t, diameter=1.0):
-    """T log(1 + diameter/(n sigma)): no mixture width k brings `epsilon` below this.
+    """Returns T log(1 + diameter/(n sigma)), in nats, a lower bound of `epsilon` for all mixture widths k.
 
-    `epsilon` falls strictly with k, since (k/n)(e^{c/k} - 1) does, towards this limit. With T = n it is close to diameter/sigma,
-    the epsilon of noise added once to every record without any mixing.
+    `epsilon` decreases strictly in k, because (k/n)(e^{c/k} - 1) does with c = diameter/sigma, and this bound is its limit. For T =
+    n the limit is close to diameter/sigma, the epsilon of the Laplace mechanism that adds noise to every record once, without
+    mixup.
     """
     (sigma, diameter), (n, t) = _check.positive(sigma=sigma, diameter=diameter), _check.whole(n=n, t=t)
     with np.errstate(over="ignore"):
@@ -65,7 +84,10 @@ def width_floor(sigma, n, t, diameter=1.0):
 
 
 def noise_for_epsilon(epsilon, k, n, t, diameter=1.0):
-    """The sigma at which `epsilon` takes the given value (any larger sigma is at least as private); inverts A exactly."""
+    """Returns the noise scale sigma for which the function `epsilon` has the given value. It inverts A in closed form.
+
+    The unit of sigma is that of diameter. A larger sigma gives a smaller epsilon.
+    """
     (epsilon, diameter), (k, n) = _check.positive(epsilon=epsilon, diameter=diameter), _check.width(k, n)
     (t,) = _check.whole(t=t)
     each, share = epsilon / t, k / n
@@ -75,17 +97,19 @@ def noise_for_epsilon(epsilon, k, n, t, diameter=1.0):
 
 
 def group_epsilon(sigma, k, n, t, poisons, diameter=1.0):
-    """Exact pure epsilon when ``poisons`` records at once are removed or inserted (numbers, not arrays); n counts them.
+    """Returns the exact pure epsilon, in nats, for neighbouring data sets that differ by ``poisons`` added or removed records.
 
-    Per output log E[e^{H diameter/(k sigma)}], H the hypergeometric number of poisons in the mix: the same coupling as in the
-    theorem's proof, with H records exchanged instead of one; reached when all poisons lie together at one end of the diameter. It
-    equals `epsilon` for one poison, and never exceeds the smaller of t poisons diameter/(k sigma) and t diameter/sigma.
-    Raises ValueError unless n - poisons >= k.
+    All arguments are numbers, not arrays; n is the size of the larger data set. With H the hypergeometric number of poisons in a
+    mixture, epsilon is t log E[e^{H diameter/(k sigma)}]. This follows from the coupling in the proof of Theorem 2 with H records
+    exchanged instead of one. A data set reaches it if all poisons are at one end of the diameter and all other records are at the
+    other end. For one poison the result equals `epsilon`. It is at most t diameter min(poisons, k) / (k sigma).
+
+    Raises ValueError if fewer than k records remain, that is, if n - poisons < k.
     """
     (sigma, diameter), (k, n) = _check.positive(sigma=sigma, diameter=diameter), _check.width(k, n)
     (t, poisons) = _check.whole(t=t, poisons=poisons)
     if n - poisons < k:
-        raise ValueError(f"poisons={poisons}: at most n - k = {n - k} records may be removed, so that a mix can still be filled")
+        raise ValueError(f"poisons={poisons}: must be at most n - k = {n - k}, because a mixture needs k records after the removal")
     log_chance = _log_hypergeometric(int(k), int(n), int(poisons))
     with np.errstate(over="ignore"):
         exponents = np.arange(len(log_chance)) * (diameter / sigma / k)
@@ -95,7 +119,7 @@ def group_epsilon(sigma, k, n, t, poisons, diameter=1.0):
 
 
 def _log_hypergeometric(k, n, marked):
-    """log P(H = 0, 1, ..., min(k, marked)) for k draws without replacement of n records of which ``marked`` are marked."""
+    """Returns log P(H = h) for h = 0, ..., min(k, marked): H of k draws without replacement are among ``marked`` of n records."""
     none = np.sum(np.log1p(-marked / (n - np.arange(k))))
     h = np.arange(min(k, marked))
     steps = np.log((marked - h) / (h + 1.0) * ((k - h) / (n - marked - k + h + 1.0)))
