@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from . import notebooks, paths
-from .experiments.place import commit
+from .experiments.environment import commit
 
 
 def write() -> Path:

@@ -71,7 +71,7 @@ def _found(name: str) -> Path | None:
     except (ImportError, ValueError):
         return None
     if not inner:
-        return spec and spec.origin
+        return Path(spec.origin) if spec and spec.origin else None
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder, *inner)
         for file in (path.with_suffix(".py"), path / "__init__.py"):

@@ -1,39 +1,31 @@
 """Our trials beside the papers' cells: which record belongs to which cell, chance rates, findings, and what is stored."""
 
-import json
+import dataclasses
 from html.parser import HTMLParser
 
 import nbformat
 import pytest
 
 from poisonlib import experiments, papers, plots, report
+from poisonlib.augment import Augment
+from poisonlib.experiments import provenance
+from poisonlib.papers.setting import recorded_with
+
+from . import invent
 
 DEFENCES = {"none": (0.95, 0.80), "mixup": (0.96, 0.80), "cutmix(probability=1.0)": (0.10, 0.97)}
 CHANCE = 0.02
+ATTACKS = ["patch(poison_rate=1.0)", "patch(poison_rate=0.0)"]
 
 
-def record(trial, success, accuracy):
-    return {
-        "schema": 1,
-        "key": trial.key,
-        "spec": trial.describe(),
-        "result": {
-            "success": [round(1000 * success), 1000],
-            "clean": [[round(1000 * accuracy), 1000]] * 10,
-            "wanted": 1,
-            "victim class": 2,
-            "poisons": {"count": 0 if trial.attack.clean else 9, "digest": "", "largest change": 255},
-            "filter": None,
-        },
-        "cost": {"seconds": 2.0, "stages": {}, "peak memory bytes": 1},
-        "place": {"device": "cpu: test", "torch": "2", "python": "3", "poisonlib": "0", "commit": "abc"},
-    }
+def record(trial, success, accuracy, **more):
+    return invent.record(trial, round(1000 * success), 1000, ((round(1000 * accuracy), 1000),) * 10, **more)
 
 
 @pytest.fixture(scope="module")
 def records():
     """Twelve seeds of invented outcomes in the papers' pattern."""
-    grid = experiments.grid("backdoor", "quick", attack=["patch(share=1.0)", "patch(share=0.0)"], defence=list(DEFENCES), trials=12)
+    grid = experiments.grid("backdoor", "quick", attack=ATTACKS, defence=list(DEFENCES), trials=12)
     made = []
     for trial in grid:
         success, accuracy = DEFENCES[trial.defence.label]
@@ -57,27 +49,24 @@ def test_records_land_in_their_cells(records):
 
 
 def test_other_variants_and_other_defences_stay_out(records):
-    odd = experiments.grid("backdoor", "quick", attack="patch(share=1.0, variant='released')", defence="none", trials=12)
-    odd += experiments.grid(
-        "backdoor", "quick", attack="patch(share=1.0)", defence=["mixup(k=4)", "cutmix(probability=0.5)"], trials=12
-    )
-    with_odd = [*records, *(record(trial, 0.0, 0.0) for trial in odd)]
-    plain, same = (papers.compare(r, "dp_instahide", "table1").frame() for r in (records, with_odd))
-    assert plain.equals(same)
+    odd = experiments.grid("backdoor", "quick", attack="patch(poison_rate=1.0, variant='released')", defence="none", trials=12)
+    other = experiments.grid("backdoor", "quick", attack="patch(poison_rate=1.0)", defence=["mixup(k=4)", "cutmix"], trials=12)
+    with_odd = [*records, *(record(trial, 0.0, 0.0) for trial in [*odd, *other])]
+    plain, more = (papers.compare(r, "dp_instahide", "table1").frame() for r in (records, with_odd))
+    assert more.to_dict("records")[: len(plain)] == plain.to_dict("records")
+    assert set(more["row"][len(plain) :]) == {"mixup(k=4)", "cutmix"}
 
 
 def test_a_clean_control_is_the_chance_rate_and_never_a_cell():
-    attack = ["gradient_matching", "gradient_matching(budget=0)"]
+    attack = ["gradient_matching", "gradient_matching(poison_rate=0)"]
     table = experiments.grid("targeted", "quick", attack=attack, trials=5)
-    made = [record(trial, float(not trial.attack.clean), 0.9) for trial in table]
-    for each in made:
-        each["result"]["success"] = [each["result"]["success"][0] // 1000, 1]
+    made = [invent.record(trial, int(not trial.attack.clean)) for trial in table]
     cell = papers.compare(made, "strong_augmentation", "table2").cell("Baseline", "Basic Attack (%)")
     assert (cell.ours.value, cell.chance.value) == (1, 0)
 
 
 def test_controls_of_another_setting_are_no_chance_rate(records):
-    other = experiments.grid("backdoor", "laptop", attack="patch(share=0.0)", defence="none", trials=12)
+    other = experiments.grid("backdoor", "laptop", attack="patch(poison_rate=0.0)", defence="none", trials=12)
     with_other = [*records, *(record(trial, 0.9, 0.5) for trial in other)]
     plain, same = (papers.compare(r, "strong_augmentation", "table1").frame() for r in (records, with_other))
     assert plain.equals(same)
@@ -87,15 +76,12 @@ def test_findings_hold_in_the_papers_pattern_and_fail_in_its_opposite(records):
     words = {each.id: said.word for each, said in papers.compare(records, "strong_augmentation", "table1").findings}
     assert words["cutmix-stops-backdoor"] == words["cutmix-restores-accuracy"] == "holds"
     assert words["mixup-fails-against-backdoor"] == "holds"
-    swapped = json.loads(json.dumps(records))
-    for each in swapped:
-        if each["result"]["poisons"]["count"]:
-            each["result"]["success"][0] = 1000 - each["result"]["success"][0]
+    swapped = [record(r.trial, (1 - r.success) if r.poisons.count else r.success, r.accuracy) for r in records]
     assert papers.compare(swapped, "strong_augmentation", "table1").word("cutmix-stops-backdoor") == "contradicted"
 
 
 def test_few_trials_are_undecided_and_underpowered_never_reproduced(records):
-    few = [r for r in records if r["spec"]["seed"] < 2]
+    few = [r for r in records if r.seed < 2]
     comparison = papers.compare(few, "strong_augmentation", "table1")
     assert comparison.word("cutmix-stops-backdoor") == "undecided"
     said = {cell.verdict.word for cell in comparison.cells if cell.verdict and cell.claim.measure == "success"}
@@ -122,16 +108,16 @@ def test_findings_are_shown_whole_with_what_the_papers_own_cells_say():
 def test_the_setting_is_that_of_the_records_behind_the_cells(records):
     other = experiments.grid("targeted", "quick", attack="gradient_matching", trials=2)
     comparison = papers.compare([*records, *(record(t, 1, 0.9) for t in other)], "strong_augmentation", "table1")
-    assert comparison.caption == "digits(size=12, channels=3) · local3 · n = 12 · cpu"
+    assert comparison.caption == "digits(size=12, channels=3) · convnet_gap · n = 12 · cpu"
 
 
 def test_another_setting_is_said_so(records):
     frame = papers.compare(records, "strong_augmentation", "table1").frame()
     assert frame["verdict"].str.contains("other setting").all()
-    paper = experiments.grid("backdoor", "paper", attack="patch(share=1.0)", defence="none", trials=12)
+    paper = experiments.grid("backdoor", "paper", attack="patch(poison_rate=1.0)", defence="none", trials=12)
     there = papers.compare([record(t, 0.98, 0.85) for t in paper], "strong_augmentation", "table1").frame()
     assert not there["verdict"].str.contains("other setting").any()
-    narrow = experiments.grid("backdoor", "laptop", attack="patch(share=1.0)", defence="none", trials=3)
+    narrow = experiments.grid("backdoor", "laptop", attack="patch(poison_rate=1.0)", defence="none", trials=3)
     part = papers.compare([record(t, 0.98, 0.85) for t in narrow], "strong_augmentation", "table1").frame()
     assert part["verdict"].str.contains("other setting").all()
 
@@ -167,7 +153,9 @@ def test_the_report_shows_tables_figures_and_can_be_read_without_eyes_or_network
     comparison = papers.compare(records, "strong_augmentation", "table1")
     comparison.save("strong_augmentation_table1", records)
     plots.save(plots.forest(comparison), "strong_augmentation_table1", "the forest plot")
-    plots.save(plots.rates(experiments.frame(records), hue="attack.share"), "strong_augmentation_table1_trials", "every trial")
+    plots.save(
+        plots.rates(experiments.frame(records), hue="attack.poison_rate"), "strong_augmentation_table1_trials", "every trial"
+    )
     (tmp_path / "notebooks").mkdir()
     executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x")])
     nbformat.write(executed, tmp_path / "notebooks/strong_augmentation_table1.ipynb")
@@ -190,4 +178,134 @@ def test_the_report_shows_tables_figures_and_can_be_read_without_eyes_or_network
 def test_figures_are_drawn_from_records_alone(records):
     figure = plots.forest(papers.compare(records, "strong_augmentation", "table1"))
     assert [axis.get_title() for axis in figure.axes] == ["Poison Success (100%)", "Validation Accuracy (100%)"]
-    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["Baseline", "mixup", "CutMix"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["Baseline", "mixup", "CutMix"]
+    assert not figure.axes[1].texts
+
+
+@dataclasses.dataclass(frozen=True)
+class Darken(Augment):
+    """An augmentation of the user's own."""
+
+    by: float = 0.5
+
+    def sample_params(self, n, shape, generator):
+        return {}
+
+    def apply(self, x, y, params, generator=None):
+        return x * self.by, y
+
+
+DARKEN = f"{__name__}.Darken"
+
+
+class TestDefencesThatTheTableLacks:
+    TABLE = "strong_augmentation", "table1"
+
+    @pytest.fixture
+    def more(self, records):
+        grid = experiments.grid(
+            "backdoor", "quick", attack="patch(poison_rate=1.0)", defence=[f"{DARKEN}(by=0.25)", "cutout"], trials=3
+        )
+        return [*records, *(record(trial, 0.5, 0.9) for trial in grid)]
+
+    def test_they_are_further_rows_with_an_empty_paper_cell(self, records, more):
+        plain, frame = (papers.compare(each, *self.TABLE).frame() for each in (records, more))
+        further = frame.iloc[len(plain) :]
+        assert frame.to_dict("records")[: len(plain)] == plain.to_dict("records")
+        columns = ["Poison Success (100%)", "Validation Accuracy (100%)"]
+        rows = [f"{DARKEN}(by=0.25)", "cutout"]
+        assert sorted(zip(further["row"], further["column"], strict=True)) == sorted((r, c) for r in rows for c in columns)
+        assert set(further["paper"]) == set(further["paper's n"]) == {""} and set(further["verdict"]) == {"-"}
+        assert set(further["ours %"]) == {"50.0", "90.0"} and set(further["n"]) == {3}
+
+    def test_the_attack_must_be_that_of_a_column(self, records):
+        attacks = ["patch(poison_rate=0.5)", "patch(poison_rate=1.0, variant='released')", "patch(poison_rate=0.0)"]
+        grid = experiments.grid("backdoor", "quick", attack=attacks, defence="cutout", trials=3)
+        other = [*records, *(record(trial, 0.5, 0.9) for trial in grid)]
+        plain, same = (papers.compare(each, *self.TABLE).frame() for each in (records, other))
+        assert plain.equals(same)
+
+    def test_they_have_chance_rates_of_their_own(self, more):
+        control = experiments.grid("backdoor", "quick", attack="patch(poison_rate=0.0)", defence="cutout", trials=3)
+        comparison = papers.compare([*more, *(record(trial, 0.25, 0.9) for trial in control)], *self.TABLE)
+        assert comparison.cell("cutout", "Poison Success (100%)").chance.value == 0.25
+        assert comparison.cell(f"{DARKEN}(by=0.25)", "Poison Success (100%)").chance is None
+
+    def test_the_forest_and_the_points_show_them(self, more):
+        comparison = papers.compare(more, *self.TABLE)
+        first, _ = plots.forest(comparison).axes
+        shown = [text.get_text().replace("\n", "") for text in first.texts]
+        assert len(shown) == 5 and "cutout" in shown and any("Darken" in each for each in shown)
+        (diamonds,) = (line for line in first.lines if line.get_marker() == "D")
+        assert sorted(diamonds.get_ydata()) == [0, 1, 2], "the paper's values stand in the paper's rows alone"
+        points = papers.table_points(comparison, "Poison Success (100%)", "Validation Accuracy (100%)")
+        assert points["cutout"].paper is None and points["CutMix"].paper is not None
+
+    def test_a_filter_that_assumes_another_rate_is_not_another_row(self):
+        names = ["spectral_signatures", "spectral_signatures(expected=0.025)"]
+        grid = experiments.grid("targeted", "quick", attack="gradient_matching", defence=names[1], trials=3)
+        made = [invent.record(trial, 1) for trial in grid]
+        frame = papers.compare(made, "dp_instahide", "table5").frame()
+        assert list(frame["row"]) == ["SPECTRAL SIGNATURES #1", "SPECTRAL SIGNATURES #2"]
+
+    def test_a_table_whose_columns_are_the_defences_has_no_further_rows(self):
+        grid = experiments.grid("targeted", "quick", attack="gradient_matching", defence="cutout", trials=3)
+        made = [invent.record(trial, 1) for trial in grid]
+        assert not [cell for cell in papers.compare(made, "dp_instahide", "table4").cells if cell.ours]
+
+
+def unimportable(known):
+    """The record with a class that cannot be imported here."""
+    spec = known.spec | {"attack": known.spec["attack"] | {"name": "gone_package.attacks.Gone"}}
+    return dataclasses.replace(known, spec=spec)
+
+
+def test_records_of_classes_that_cannot_be_imported_are_left_out(records):
+    gone = [unimportable(each) for each in records[:5]]
+    plain, same = (papers.compare(each, "strong_augmentation", "table1").frame() for each in (records, [*records, *gone]))
+    assert plain.equals(same)
+
+
+def test_records_of_several_settings_in_one_cell_are_refused(records):
+    other = experiments.grid("backdoor", "laptop", attack="patch(poison_rate=1.0)", defence="none", trials=3, first_seed=50)
+    with pytest.raises(ValueError, match="table1, Baseline: records of 2 settings"):
+        papers.compare([*records, *(record(trial, 0.9, 0.5) for trial in other)], "strong_augmentation", "table1")
+
+
+class TestProvenance:
+    def test_records_of_other_code_and_data_are_counted(self, records):
+        trial = records[0].trial
+        code, data = provenance.code(trial), provenance.content(trial)
+        made = [dataclasses.replace(each, code=code, data=data) for each in records if each.setting == records[0].setting]
+        assert recorded_with(made) == "all 12 recorded with this code"
+        made[:2] = [dataclasses.replace(each, code="0" * 32) for each in made[:2]]
+        made[5] = dataclasses.replace(made[5], data={"train": "0", "test": "0"})
+        assert recorded_with([*made, *made]) == "2 of 12 recorded with other code; 1 of 12 recorded with other data"
+
+    def test_data_that_are_not_here_are_unknown(self, records, monkeypatch):
+        known = dataclasses.replace(records[0], code=provenance.code(records[0].trial), data={"train": "0", "test": "0"})
+        monkeypatch.setattr(provenance, "content", lambda trial: None)
+        assert recorded_with([known]) == "1 of 1 recorded with this code; the data are not here to compare"
+
+    def test_classes_that_cannot_be_imported_are_said(self, records):
+        assert recorded_with([unimportable(records[0])]) == "1 of 1 of classes that cannot be imported here"
+
+    def test_it_is_in_the_saved_setting_and_not_in_the_caption(self, records):
+        comparison = papers.compare(records, "strong_augmentation", "table1")
+        assert comparison.content(records)["setting"]["provenance"] == f"{len(records)} of {len(records)} recorded with other code"
+        assert "recorded" not in comparison.caption
+
+    def test_each_setting_is_looked_at_once(self, records, monkeypatch):
+        asked = []
+        monkeypatch.setattr(provenance, "code", lambda trial: asked.append(trial) or "new")
+        recorded_with(records)
+        assert len({(trial.attack, trial.defence) for trial in asked}) == 6 and len(asked) <= 12
+
+
+def test_a_digest_of_the_content_is_not_another_setting():
+    (trial,) = experiments.grid("targeted_imagenet", "paper", attack="gradient_matching", trials=1)
+    trial = dataclasses.replace(trial, data=dataclasses.replace(trial.data, content="abc"))
+    cell = papers.compare([invent.record(trial, 1)], "dp_instahide", "table3").cell("NONE", "POISON SUCCESS")
+    assert cell.same_setting
+    other = dataclasses.replace(trial, data=dataclasses.replace(trial.data, size=32))
+    assert not papers.compare([invent.record(other, 1)], "dp_instahide", "table3").cell("NONE", "POISON SUCCESS").same_setting

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from poisonlib import plots
+from poisonlib import attacks, augment, plots
+from poisonlib.plots.survival import Survival
 
 pytest.importorskip("matplotlib").use("Agg")
 
@@ -31,11 +32,36 @@ def test_a_mixed_label_as_a_caption(label, words):
 
 
 def test_survival_says_what_the_dashed_line_is_and_shows_every_draw():
-    left = {"trigger": torch.tensor([0.0, 0.5, 1.0]), "label": torch.tensor([0.2, 0.6, 1.0])}
+    signal, label = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.2, 0.6, 1.0])
+    left = Survival(signal, signal, signal, label)
     first, second = plots.survival_figure(left, "CutMix").axes
     assert (first.get_title(), second.get_title()) == ("CutMix", "dashed: trigger and label fade alike")
     (dots,) = second.collections
-    assert dots.get_offsets().tolist() == torch.stack([left["label"], left["trigger"]], 1).tolist()
+    assert dots.get_offsets().tolist() == torch.stack([label, signal], 1).tolist()
     assert dots.get_alpha() > 0.3
     (line,) = second.lines
     assert line.get_linestyle() == "--" and line.get_xydata().tolist() == [[0, 0], [1, 1]]
+
+
+class TestTriggerSurvival:
+    SHAPE = (3, 12, 12)
+
+    def left(self, name, samples=64):
+        return plots.trigger_survival(attacks.load("patch"), self.SHAPE, augment.pipeline(name), samples, seed=0)
+
+    def test_nothing_is_lost_without_an_augmentation(self):
+        left = self.left("none", 4)
+        for part in (left.area, left.signal, left.energy, left.label):
+            torch.testing.assert_close(part, torch.ones(4))
+
+    def test_mixup_fades_trigger_and_label_alike(self):
+        left = self.left("mixup(k=4)")
+        torch.testing.assert_close(left.signal, left.label)
+        torch.testing.assert_close(left.energy, left.label)
+        assert (left.area == 1).all() and left.signal.max() < 1
+
+    def test_cutmix_cuts_the_trigger_and_leaves_whole_pixels(self):
+        left = self.left("cutmix(probability=1.0)")
+        torch.testing.assert_close(left.signal, left.area)
+        torch.testing.assert_close(left.energy**2, left.area)
+        assert {0.0, 1.0} < set(left.area.tolist()), "none of it, all of it, and parts of it"

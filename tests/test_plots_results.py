@@ -1,18 +1,19 @@
 """What the figures of results draw, read back from their artists against records: scales, words, dots, and the line below."""
 
-import json
-
 import numpy as np
 import pytest
 
 from poisonlib import experiments, papers, plots
+from poisonlib.experiments.record import FilterReport
 from poisonlib.papers.setting import caption, counted
 from poisonlib.papers.statistics import proportion
+
+from . import invent
 
 pytest.importorskip("matplotlib").use("Agg")
 to_rgba = pytest.importorskip("matplotlib.colors").to_rgba
 
-PLACE = "digits(limit=400) · patches · n = 4 · cpu"
+PLACE = "digits(limit=400) · patch_mlp · n = 4 · cpu"
 DEFENCES = ["none", "mixup", "mixup(k=4)"]
 
 
@@ -24,18 +25,9 @@ def closed():
     pyplot.close("all")
 
 
-def record(trial, hit, accuracy=0.9, judged=None, device="cpu: some model"):
-    result = {
-        "success": [hit, 1],
-        "clean": [[round(1000 * accuracy) + trial.seed, 1000]],
-        "wanted": 1,
-        "victim class": 2,
-        "filter": judged,
-    }
-    result |= {"wanted probability": 0.1 + 0.8 * hit, "poisons": {"count": 0 if trial.attack.clean else 10}}
-    place = {"device": device, "torch": "2", "commit": "abc"}
-    made = {"key": trial.key, "spec": trial.describe(), "result": result, "place": place, "cost": {"seconds": 1.0}}
-    return json.loads(json.dumps(made))
+def record(trial, hit, accuracy=0.9, filtered=None, device="cpu: some model"):
+    clean = ((round(1000 * accuracy) + trial.seed, 1000),)
+    return invent.record(trial, hit, 1, clean, confidence=0.1 + 0.8 * hit, poisons=10, filtered=filtered, device=device)
 
 
 def invented(defence=DEFENCES, attack=("gradient_matching", "gradient_matching(adaptive='surrogate')"), trials=4, **more):
@@ -60,7 +52,7 @@ class TestCaption:
     def test_cells_of_several_sizes_and_settings_are_all_named(self):
         other = experiments.grid("backdoor", "quick", attack="patch", defence="none", trials=6)
         mixed = [*invented(), *(record(trial, 1, device="cuda: some card") for trial in other)]
-        assert caption(mixed) == "digits(limit=400); digits(size=12, channels=3) · patches; local3 · n = 4 to 6 · cpu; cuda"
+        assert caption(mixed) == "digits(limit=400); digits(size=12, channels=3) · patch_mlp; convnet_gap · n = 4 to 6 · cpu; cuda"
 
     def test_a_record_that_is_given_twice_counts_once(self):
         assert caption([*invented(), *invented()]) == PLACE
@@ -84,7 +76,7 @@ class TestCaption:
 
 def drawings():
     records = invented()
-    basic = [r for r in records if r["spec"]["attack"]["adaptive"] == "none"]
+    basic = [r for r in records if r.spec["attack"]["adaptive"] == "none"]
     points, frame = papers.points(basic), experiments.frame(records)
     bound = plots.Panel("noise", {("", "all"): ([1.0, 2.0], [1.0, 0.5])}, {"all": {1.0: proportion(2, 4)}})
     return {
@@ -121,16 +113,16 @@ class TestRates:
     def test_every_trial_is_a_dot_and_every_mean_a_bar(self):
         records = invented(trials=3)
         frame = experiments.frame(records)
-        (axis,) = plots.rates(frame, y="wanted probability", hue="attack.adaptive").axes
+        (axis,) = plots.rates(frame, y="confidence", hue="attack.adaptive").axes
         dots = sorted(y for bundle in axis.collections for _, y in bundle.get_offsets().tolist())
-        assert dots == pytest.approx(sorted(frame["wanted probability"]))
+        assert dots == pytest.approx(sorted(frame["confidence"]))
         bars = sorted(bar.get_height() for bar in axis.patches if bar.get_width() and bar.get_height())
-        assert bars == pytest.approx(sorted(frame.groupby(["defence", "attack.adaptive"])["wanted probability"].mean()))
+        assert bars == pytest.approx(sorted(frame.groupby(["defence", "attack.adaptive"])["confidence"].mean()))
 
     def test_words_for_the_reader(self):
-        figure = plots.rates(experiments.frame(invented()), y="wanted probability", hue="attack.adaptive")
+        figure = plots.rates(experiments.frame(invented()), y="confidence", hue="attack.adaptive")
         assert words(figure) == ["dot: a trial; bar: mean; colour: attacker trains under the defence", "no", "yes"]
-        assert figure.axes[0].get_ylabel() == "probability of the wanted class"
+        assert figure.axes[0].get_ylabel() == "probability of the intended class"
         assert figure.axes[0].get_legend() is None
         plain = plots.rates(experiments.frame(invented(attack=["gradient_matching"])))
         assert words(plain) == ["dot: a trial; bar: mean"]
@@ -149,9 +141,9 @@ class TestRates:
         assert width <= 9
 
     def test_the_line_below_is_of_the_rows_that_are_shown(self):
-        records, more = invented(["none"]), invented(["none"], attack=["gradient_matching(budget=0)"], trials=9)
+        records, more = invented(["none"]), invented(["none"], attack=["gradient_matching(poison_rate=0)"], trials=9)
         frame = experiments.frame([*records, *more])
-        figure = plots.rates(frame[frame["attack.budget"] > 0], records=[*records, *more])
+        figure = plots.rates(frame[frame["attack.poison_rate"] > 0], records=[*records, *more])
         assert below(figure) == PLACE
 
 
@@ -163,8 +155,8 @@ def filtered():
     for name in ("spectral_signatures(expected=0.025)", "activation_clustering"):
         grid = experiments.grid("targeted", "quick", attack="gradient_matching", defence=name, trials=len(CAUGHT))
         for trial, (removed, caught) in zip(grid, CAUGHT, strict=True):
-            curve = [[0.0, 0.1 * trial.seed, 1.0], [0.0, 0.5, 1.0]]
-            made.append(record(trial, 0, judged={"removed": removed, "poisons removed": caught, "auc": 0.6, "roc": curve}))
+            curve = (0.0, 0.1 * trial.seed, 1.0), (0.0, 0.5, 1.0)
+            made.append(record(trial, 0, filtered=FilterReport(removed, caught, 0.6, curve)))
     return made
 
 

@@ -1,6 +1,5 @@
 """Points of our own trials against plain Python over the records, with scipy's intervals; which records a point takes."""
 
-import json
 import random
 
 import pytest
@@ -9,10 +8,12 @@ from scipy import stats
 from poisonlib import experiments, papers, plots
 from poisonlib.papers.statistics import mean_rate
 
+from .invent import record
+
 pytest.importorskip("matplotlib").use("Agg")
 
 DEFENCES = ["none", "mixup(k=4)", "noisy_sgd + deep_knn(expected=0.025)", "cutmix + laplace(scale=16/255)"]
-PATCH = "patch(share=1.0)"
+PATCH = "patch(poison_rate=1.0)"
 LABELS = {
     "none": "none",
     "mixup(k=4)": "mixup(k=4)",
@@ -21,31 +22,25 @@ LABELS = {
 }
 
 
-def record(trial, success, clean):
-    """Invented outcomes: success [hits, of], clean [[right, of], ...] by class."""
-    result = {"success": success, "clean": clean, "poisons": {"count": 0 if trial.attack.clean else 9}}
-    return json.loads(json.dumps({"schema": 1, "key": trial.key, "spec": trial.describe(), "result": result}))
-
-
 def invented(attack=PATCH, defence=DEFENCES, trials=5, of=40, scenario="backdoor", profile="quick", first_seed=0):
     """Records of a grid; classes of unequal sizes, so that a mean of the classes' rates is not the rate."""
     grid = experiments.grid(scenario, profile, attack=attack, defence=defence, trials=trials, first_seed=first_seed)
     dice, made = random.Random(7), []
     for trial in grid:
-        clean = [[dice.randint(0, 5 * c), 5 * c] for c in range(1, 8)]
-        made.append(record(trial, [dice.randint(0, of), of], clean))
+        clean = tuple((dice.randint(0, 5 * c), 5 * c) for c in range(1, 8))
+        made.append(record(trial, dice.randint(0, of), of, clean))
     return made
 
 
 def by_hand(records, defence):
     """(successes, accuracies), one a record of that defence, without any of the package's own words for it."""
     wanted = experiments.defence(defence).describe()
-    mine = [r for r in records if {k: v for k, v in r["spec"]["defence"].items() if v} == {k: v for k, v in wanted.items() if v}]
+    mine = [r for r in records if {k: v for k, v in r.spec["defence"].items() if v} == {k: v for k, v in wanted.items() if v}]
     successes, accuracies = [], []
     for each in mine:
-        hits, of = each["result"]["success"]
+        hits, of = each.evaluation.hits, each.evaluation.targets
         right = total = 0
-        for good, count in each["result"]["clean"]:
+        for good, count in each.evaluation.clean:
             right, total = right + good, total + count
         successes.append(hits / of)
         accuracies.append(right / total)
@@ -88,8 +83,7 @@ def test_every_point_is_what_its_records_come_to(of, shuffled):
 def test_one_trial_of_many_targets_is_a_rate_and_so_are_all_beside_it():
     """Hits and misses have an interval of their own, which is only theirs where every record is one."""
     records = invented(defence="none", trials=3)
-    for each, success in zip(records, ([1, 1], [0, 1], [2, 2]), strict=True):
-        each["result"]["success"] = success
+    records = [record(each.trial, hits, targets) for each, (hits, targets) in zip(records, [(1, 1), (0, 1), (2, 2)], strict=True)]
     found = papers.points(records)["none"].success
     assert numbers(found) == pytest.approx(numbers(mean_rate([1, 0, 1])))
     assert found.high - found.low > 0.8
@@ -103,7 +97,7 @@ def test_the_order_of_points_is_that_of_the_records():
 
 def test_cells_with_missing_trials_count_what_is_there():
     records = invented(trials=6)
-    kept = [r for r in records if r["spec"]["seed"] % 2 or r["spec"]["defence"]["augment"]]
+    kept = [r for r in records if r.seed % 2 or r.spec["defence"]["augment"]]
     found = papers.points(kept)
     assert {label: point.success.trials for label, point in found.items()} == {
         "none": 3,
@@ -127,7 +121,7 @@ def test_filters_with_other_numbers_are_other_points():
 @pytest.mark.parametrize("first_seed", [0, 100])
 @pytest.mark.parametrize(
     "other",
-    [{"attack": "patch(share=0.0)"}, {"attack": "patch(share=0.1)"}, {"profile": "laptop"}],
+    [{"attack": "patch(poison_rate=0.0)"}, {"attack": "patch(poison_rate=0.1)"}, {"profile": "laptop"}],
     ids=["clean control", "attack", "setting"],
 )
 def test_a_point_is_of_one_attack_and_setting_whatever_the_seeds(other, first_seed):
@@ -147,14 +141,14 @@ class TestTablePoints:
 
     @pytest.fixture
     def records(self):
-        return invented(attack=[PATCH, "patch(share=0.0)"], defence=["none", "mixup", "cutmix(probability=1.0)"], trials=4)
+        return invented(attack=[PATCH, "patch(poison_rate=0.0)"], defence=["none", "mixup", "cutmix(probability=1.0)"], trials=4)
 
     def test_rows_are_the_tables_with_our_rates_and_the_printed_ones(self, records):
         comparison = papers.compare(records, "strong_augmentation", "table1")
         found = papers.table_points(comparison, self.SUCCESS, self.ACCURACY)
         assert list(found) == ["Baseline", "mixup", "CutMix"]
         printed = {"Baseline": (1.0, 0.85), "mixup": (1.0, 0.85), "CutMix": (0.36, 0.94)}
-        mine = [r for r in records if r["result"]["poisons"]["count"]]
+        mine = [r for r in records if r.poisons.count]
         for row, defence in {"Baseline": "none", "mixup": "mixup", "CutMix": "cutmix(probability=1.0)"}.items():
             successes, accuracies = by_hand(mine, defence)
             assert found[row].success.value == pytest.approx(sum(successes) / 4)
@@ -162,7 +156,7 @@ class TestTablePoints:
             assert found[row].paper == pytest.approx(printed[row])
 
     def test_rows_that_were_not_run_are_left_out(self, records):
-        some = [r for r in records if r["spec"]["defence"]["augment"]]
+        some = [r for r in records if r.spec["defence"]["augment"]]
         comparison = papers.compare(some, "strong_augmentation", "table1")
         assert list(papers.table_points(comparison, self.SUCCESS, self.ACCURACY)) == ["mixup", "CutMix"]
         with pytest.raises(LookupError, match="Nothing"):

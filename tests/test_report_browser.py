@@ -20,14 +20,14 @@ NAME = "strong_augmentation_table1"
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     """A report of the reference records: a table, two figures, a page of a notebook."""
-    records = list(Ledger.open(paths.repository() / "outputs" / "reference" / "quick" / "trials"))
+    records = list(Ledger.open(paths.root() / "outputs" / "reference" / "quick" / "trials"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POISONLIB_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
         comparison = papers.compare(records, "strong_augmentation", "table1")
         comparison.save(NAME, records)
         plots.save(plots.forest(comparison), NAME, "every defence beside the paper")
-        patched = [record for record in records if record["spec"]["attack"]["name"] == "patch"]
-        plots.save(plots.rates(experiments.frame(patched), hue="attack.share"), f"{NAME}_trials", "every trial")
+        patched = [record for record in records if record.spec["attack"]["name"] == "patch"]
+        plots.save(plots.rates(experiments.frame(patched), hue="attack.poison_rate"), f"{NAME}_trials", "every trial")
         (paths.outputs() / "notebooks").mkdir()
         executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x")])
         nbformat.write(executed, paths.outputs() / f"notebooks/{NAME}.ipynb")

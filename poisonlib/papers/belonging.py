@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from .. import attacks, registry
 from ..experiments import Defence, Trial, defence, profile, scenarios
+from ..experiments.profiles import Profile
 from .cells import Cell
 from .claims import Claim, load, names
 
@@ -53,12 +54,16 @@ def _equal(ours, theirs) -> bool:
 
 
 def same_setting(trial: Trial, claim: Claim) -> bool:
-    """Whether data, network and schedule are those of a profile ``paper``, and the attack's other values the class's defaults."""
-    full = [profile(scenario, "paper") for scenario in scenarios()]
-    if (_plain(trial.data), trial.model, trial.recipe) not in [(_plain(each.data), each.model, each.recipe) for each in full]:
+    """Whether data, network, schedule and the attack's values, but those that the claim names, are those of a profile ``paper``."""
+    return any(_as_in(profile(scenario, "paper"), trial, claim) for scenario in scenarios())
+
+
+def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
+    if (_plain(trial.data), trial.model, trial.recipe) != (_plain(full.data), full.model, full.recipe):
         return False
-    defaults = registry.describe(attacks.load(registry.name_of(trial.attack)))
-    return all(name in claim.means or value == defaults[name] for name, value in registry.describe(trial.attack).items())
+    name = registry.name_of(trial.attack)
+    wanted = registry.describe(attacks.load(name, **full.attacks.get(name, {})))
+    return all(field in claim.means or value == wanted[field] for field, value in registry.describe(trial.attack).items())
 
 
 def _plain(data):

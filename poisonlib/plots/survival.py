@@ -113,10 +113,9 @@ def trigger_survival(attack: Patch, shape: tuple[int, int, int], augment: Augmen
 def _trigger(attack: Patch, shape: tuple[int, int, int], augment, seed: int, sample: int) -> tuple[Tensor, ...]:
     c, h, w = shape
     place = (torch.rand(1, 2, generator=stream(seed, "survival", sample)) * (torch.tensor([h, w]) - attack.size + 1)).long()
-    clean = torch.zeros(BATCH, c, h, w)
-    poisoned = clean.clone()
-    poisoned[:1] = paste(clean[:1], torch.ones(c, attack.size, attack.size), place)
-    batch = Batch(clean, poisoned, torch.arange(BATCH).clamp(max=1))
+    black, trigger = torch.zeros(BATCH, c, h, w, dtype=torch.uint8), torch.ones(c, attack.size, attack.size, dtype=torch.uint8)
+    poisoned = torch.cat([paste(black[:1], trigger, place), black[1:]])
+    batch = Batch(black.float(), poisoned.float(), torch.arange(BATCH).clamp(max=1))
     left = survival(batch, [outcome(batch, augment, seed, "survival", sample, "augment")])
     return left.area, left.signal, left.energy, left.label
 
