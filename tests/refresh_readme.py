@@ -3,25 +3,36 @@
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from poisonlib import papers, paths
 
 BEGIN, END = "<!-- results: written by make readme -->", "<!-- end of results -->"
-TABLES = {
-    "strong_augmentation_table1": ("strong_augmentation", "table1"),
-    "strong_augmentation_table2": ("strong_augmentation", "table2"),
-    "dp_instahide_table1": ("dp_instahide", "table1"),
-    "dp_instahide_table2": ("dp_instahide", "table2"),
-    "dp_instahide_table3": ("dp_instahide", "table3"),
-    "dp_instahide_table5": ("dp_instahide", "table5"),
+
+
+class Place(NamedTuple):
+    """A table of a paper, and the scenario whose profiles its notebook runs."""
+
+    paper: str
+    table: str
+    scenario: str
+
+
+TABLES = {  # by notebook
+    "strong_augmentation_table1": Place("strong_augmentation", "table1", "backdoor"),
+    "strong_augmentation_table2": Place("strong_augmentation", "table2", "targeted"),
+    "dp_instahide_table1": Place("dp_instahide", "table1", "backdoor"),
+    "dp_instahide_table2": Place("dp_instahide", "table2", "targeted"),
+    "dp_instahide_table3": Place("dp_instahide", "table3", "targeted_imagenet"),
+    "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
 }
 RUNS = ("quick", "laptop")
-REFERENCE = paths.repository() / "outputs" / "reference"
+REFERENCE = paths.root() / "outputs" / "reference"
 
 
 def results() -> str:
     """Markdown: for each table the cells as printed, and below each our mean with its 95 % interval for every reference run."""
-    return "\n\n".join([BEGIN, *(_table(name, *place) for name, place in TABLES.items()), END])
+    return "\n\n".join([BEGIN, *(_table(name, place.paper, place.table) for name, place in TABLES.items()), END])
 
 
 def _table(name: str, paper: str, table: str) -> str:
@@ -65,5 +76,5 @@ def written(readme: str) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(paths.repository() / "README.md")
+    path = Path(paths.root() / "README.md")
     path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")

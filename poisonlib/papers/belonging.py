@@ -10,7 +10,7 @@ from .. import attacks, registry
 from ..experiments import Defence, Trial, defence, profile, scenarios
 from ..experiments.profiles import Profile
 from .cells import Cell
-from .claims import Claim, load, names
+from .claims import Claim, Table, load, names
 
 PLACE = ("attack", "data", "model", "defence")  # what a claim's ``means`` name; the rest are values of the attack
 MEASURES = ("success", "clean accuracy")
@@ -38,6 +38,18 @@ def attacked_as(trial: Trial, claim: Claim) -> bool:
         wanted["adaptive"] = "none"  # with nothing to adapt to, the adaptive attack is the basic one
     named = claim.means.get("attack") in (None, attack["name"])
     return named and all(name in attack and _equal(attack[name], value) for name, value in wanted.items())
+
+
+def columns(table: Table) -> list[Claim]:
+    """For each column that measures rates under the rows' defences: what its cells have in common, as a claim without a value."""
+    found = []
+    for column in table.columns:
+        mine = [claim for claim in table.claims if claim.column == column.name]
+        common = dict.fromkeys(name for name in mine[0].means if all(name in claim.means for claim in mine))
+        means = {name: mine[0].means[name] for name in common if all(c.means[name] == mine[0].means[name] for c in mine)}
+        if column.measure in MEASURES and "defence" in common and "defence" not in means:
+            found.append(replace(mine[0], row="", printed="", value=None, stderr=None, trials=None, means=means, notes=()))
+    return found
 
 
 def alike(ours: Defence, theirs: Defence) -> bool:

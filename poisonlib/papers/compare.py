@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import paths
 from ..experiments import Record, Trial
-from .belonging import MEASURES, alike, attacked_as, belongs, same_setting, trial_of
+from .belonging import alike, attacked_as, belongs, columns, same_setting, trial_of
 from .cells import Cell, cells, chance, measured, outcomes
 from .claims import Claim, Finding, Table, load
 from .setting import caption, setting
@@ -121,26 +121,14 @@ def compare(records: Sequence[Record], paper: str, table: str, margin: float = 0
 
 def _further(table: Table, trials: Sequence[Trial]) -> Iterator[Claim]:
     """Claims without a value, one a column, for each defence that the table lacks and under which its attack was run."""
-    columns, found = _columns(table), []
+    asking, found = columns(table), []
     for trial in trials:
-        asked = any(attacked_as(trial, column) for column in columns)
+        asked = any(attacked_as(trial, column) for column in asking)
         known = any(belongs(trial, claim) for claim in table.claims) or any(alike(trial.defence, other) for other in found)
         if asked and not known:
             found.append(trial.defence)
-            for column in columns:
+            for column in asking:
                 yield replace(column, row=trial.defence.label, means=column.means | {"defence": trial.defence})
-
-
-def _columns(table: Table) -> list[Claim]:
-    """For each column that measures rates under the rows' defences: what its cells have in common, as a claim without a value."""
-    found = []
-    for column in table.columns:
-        mine = [claim for claim in table.claims if claim.column == column.name]
-        common = dict.fromkeys(name for name in mine[0].means if all(name in claim.means for claim in mine))
-        means = {name: mine[0].means[name] for name in common if all(c.means[name] == mine[0].means[name] for c in mine)}
-        if column.measure in MEASURES and "defence" in common and "defence" not in means:
-            found.append(replace(mine[0], row="", printed="", value=None, stderr=None, trials=None, means=means, notes=()))
-    return found
 
 
 def _mine(claim: Claim, trials: Mapping[Cell, Trial]) -> Cell | None:
