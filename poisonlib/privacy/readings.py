@@ -71,9 +71,14 @@ def _weights(numbers, pixels, alpha):
 
 def _scheme(sigma, epochs, pixels):
     """Yields the readings with k permutations per epoch, as in the released code."""
-    text = "x0 is replaced. Its weights in the k permutations of an epoch sum to 1, however they are spread over outputs."
+    text = "x0 is replaced. Its weights in all outputs of an epoch sum to 1."
     yield Reading("permutations, one epoch", 1 / sigma, 0.0, f"Diameter 1. {text}")
-    yield Reading("permutations, true diameter, every epoch", epochs * pixels / sigma, 0.0, f"{epochs} epochs. {text}")
+    yield Reading(
+        "permutations, true diameter, every epoch",
+        epochs * pixels / sigma,
+        0.0,
+        f"Images in [0, 1]^{pixels}, {epochs} epochs. {text}",
+    )
 
 
 def _broken(numbers):
