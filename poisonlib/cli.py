@@ -8,7 +8,7 @@ from . import notebooks
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 it failed, 2 refused before anything ran."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(argv)
     try:
         return arguments.verb(arguments)
     except (LookupError, ValueError, TypeError, FileNotFoundError) as error:
@@ -17,6 +17,17 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\npoisonlib: stopped; what has finished is recorded, the same command goes on from there", file=sys.stderr)
         return 1
+
+
+def _parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments; values such as ``trials=3`` may stand after options, too, which argparse alone does not allow."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not ("values" in arguments and all("=" in text and text[0] != "-" for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.values += rest
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:

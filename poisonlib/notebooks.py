@@ -158,13 +158,17 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def trials(name: str, values: dict) -> list:
-    """The grid that a notebook would run: its parameter, import and grid cells, executed here without their output."""
-    scope: dict = {}
+    """The grid that a notebook would run, from its parameter, import and grid cells, executed here without their output.
+
+    Empty for a notebook without a grid.
+    """
+    grid, scope = tagged(name, "grid"), {}
+    if not grid:
+        return []
     with contextlib.redirect_stdout(io.StringIO()):
-        for tag in ("parameters", "imports"):
-            for source in tagged(name, tag):
-                exec(source, scope)
-        scope.update(values)
-        for source in tagged(name, "grid"):
+        for source in (*tagged(name, "parameters"), *tagged(name, "imports")):
             exec(source, scope)
-    return list(scope.get("table", []))
+        scope.update(values)
+        for source in grid:
+            exec(source, scope)
+    return list(scope["table"])

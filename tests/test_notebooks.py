@@ -1,14 +1,19 @@
 """The notebooks' grammar, and a guard: the nbval run compares something in every one of them."""
 
 import ast
+import importlib
+import os
+import subprocess
+import sys
 
 import nbformat
 import pytest
 
-from poisonlib import notebooks
+from poisonlib import notebooks, paths
 
 NAMES = notebooks.names()
-LIMIT = 200 * 1024
+LIMIT = 200 * 1024  # bytes of a notebook
+WIDTH = 100  # characters of a line, in code and in text
 
 
 def code_cells(name):
@@ -26,15 +31,34 @@ class TestEveryNotebook:
         assert cells[0].cell_type == "markdown"
         assert cells[0].source.startswith("# ")
         assert cells[-1].cell_type == "markdown"
-        if not name.startswith(("00_", "explore_")):
+        if not name.startswith(("00_", "01_", "explore_")):
             assert "**Claim**" in cells[0].source
             assert "### Differences from the paper\n1. " in cells[-1].source
 
-    def test_parameters_are_literals_one_a_line_and_pass_their_own_check(self, name):
-        assert len(notebooks.tagged(name, "parameters")) == 1
+    def test_lines_are_no_longer_than_a_screen_shows(self, name):
+        lines = [line for cell in notebooks.cells(name) for line in cell.source.splitlines()]
+        assert [line for line in lines if len(line) > WIDTH] == []
+
+    def test_parameters_are_annotated_literals_that_pass_their_own_check(self, name):
+        (source,) = notebooks.tagged(name, "parameters")
+        for line in ast.parse(source).body:
+            assert isinstance(line, ast.AnnAssign), f"no type: {ast.unparse(line)}"
+            assert line.annotation.id == type(ast.literal_eval(line.value)).__name__
         for parameter in notebooks.parameters(name).values():
             assert parameter.help, f"{parameter.name} has no word of help"
             assert parameter.read(str(parameter.default)) == parameter.default
+
+    def test_a_grid_can_be_repeated_and_extended(self, name):
+        parameters = notebooks.parameters(name)
+        if notebooks.tagged(name, "run"):
+            assert parameters["again"].default is False
+            runs = [cell.source for cell in code_cells(name) if "experiments.run(" in cell.source]
+            assert all(source.count("experiments.run(") == source.count("device=device, again=again)") for source in runs)
+        if "more_defences" in parameters:
+            few = {"trials": 1}
+            more = notebooks.trials(name, few | {"more_defences": "mixup(k=3); cutout + mixup(k=3)"})
+            added = {trial.defence.label for trial in more} - {trial.defence.label for trial in notebooks.trials(name, few)}
+            assert {label.split(" + laplace")[0] for label in added} == {"mixup(k=3)", "cutout + mixup(k=3)"}
 
     def test_cells_are_short_and_define_nothing(self, name):
         for cell in code_cells(name):
@@ -65,9 +89,6 @@ class TestEveryNotebook:
 
 def test_nbval_fails_where_a_check_prints_something_else(tmp_path):
     """The guard of the guard: a changed check is caught, a changed ignored cell is not."""
-    import os
-    import subprocess
-    import sys
 
     def run(printed_check, printed_other):
         notebook = nbformat.v4.new_notebook()
@@ -94,18 +115,70 @@ class TestParameters:
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "many"})
         with pytest.raises(ValueError, match="trials=-1: from 0"):
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "-1"})
+        with pytest.raises(ValueError, match="again=2: a bool is wanted"):
+            notebooks.read_parameters("strong_augmentation_table1", {"again": "2"})
         with pytest.raises(LookupError, match="00_tour"):
             notebooks.path("tour")
 
     def test_values_are_read_as_their_defaults_type(self):
-        read = notebooks.read_parameters("strong_augmentation_table1", {"trials": "7", "profile": "small", "device": "cpu"})
-        assert read == {"trials": 7, "profile": "small", "device": "cpu"}
+        given = {"trials": "7", "profile": "small", "device": "cpu", "again": "True", "released": "no", "more_defences": "1"}
+        read = notebooks.read_parameters("strong_augmentation_table1", given)
+        assert read == {"trials": 7, "profile": "small", "device": "cpu", "again": True, "released": False, "more_defences": "1"}
+        assert notebooks.read_parameters("dp_instahide_theorem2", {"sigma": "1"}) == {"sigma": 1.0}
 
-    def test_every_profile_named_in_a_notebook_exists_and_its_grid_can_be_drawn(self):
-        from poisonlib import experiments
+    def test_the_types_and_comments_of_a_parameter_cell_are_read_as_python_reads_them(self, tmp_path, monkeypatch):
+        lines = [
+            "# the scale comes first",
+            'title: str = "a = b  # c; é"  # one of: a = b  # c; é',
+            "data: str = 'digits'  # one of: digits, cifar(classes=10, limit=5), none; which images",
+            "share: float = 0.5",
+            "plain = -3  # without a type",
+        ]
+        (tmp_path / "notebooks").mkdir()
+        cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "notebooks" / "one.ipynb")
+        monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
+        read = notebooks.parameters("one")
+        assert {name: each.default for name, each in read.items()} == {
+            "title": "a = b  # c; é",
+            "data": "digits",
+            "share": 0.5,
+            "plain": -3,
+        }
+        assert [each.help for each in read.values()][2:] == ["", "without a type"]
+        assert read["data"].choices == ["digits", "cifar(classes=10, limit=5)", "none"]
 
-        for name in NAMES:
-            if profile := notebooks.parameters(name).get("profile"):
-                assert set(profile.choices) <= set(experiments.profiles("backdoor"))
-                values = {"profile": profile.choices[-1], "trials": 2}
-                assert not notebooks.tagged(name, "grid") or len(notebooks.trials(name, values)) > 4
+    @pytest.mark.parametrize("name", [name for name in NAMES if "profile" in notebooks.parameters(name)])
+    def test_every_profile_is_a_choice_one_that_is_added_later_too(self, name, monkeypatch):
+        module = importlib.import_module("poisonlib.experiments.profiles")  # the package exports a function of that name
+        table = {scenario: known | {"mine": known["quick"]} for scenario, known in module._table().items()}
+        monkeypatch.setattr(module, "_table", lambda: table)
+        for profile in ("quick", "laptop", "small", "paper", "mine"):
+            values = notebooks.read_parameters(name, {"profile": profile})
+            assert values == {"profile": profile}
+            if notebooks.tagged(name, "grid"):
+                assert len(notebooks.trials(name, values | {"trials": 1})) >= 4
+
+    def test_reading_order_is_the_numbered_ones_the_papers_the_explorers(self):
+        assert NAMES[:2] == ["00_tour", "01_gradient_matching_by_hand"]
+        assert all(name.startswith("explore_") for name in NAMES[-3:])
+
+
+def test_a_kernel_finds_the_root_and_the_callers_modules(tmp_path, monkeypatch):
+    """As for an installed copy: the root is not the checkout, and a module lies in the working folder."""
+    root, here = tmp_path / "root", tmp_path / "here"
+    (root / "notebooks").mkdir(parents=True)
+    here.mkdir()
+    (here / "my_module.py").write_text("WORD = 'found'")
+    source = "import my_module\nfrom poisonlib import paths\nprint(my_module.WORD, paths.root(), word)"
+    cells = [nbformat.v4.new_code_cell("word: str = 'a'", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(source)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "notebooks" / "one.ipynb")
+    monkeypatch.setenv("POISONLIB_HOME", str(root))
+    monkeypatch.delenv("POISONLIB_OUTPUTS", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(here)
+    done = nbformat.read(notebooks.execute("one", {"word": "b"}), as_version=4)
+    assert done.cells[-1].outputs[0].text == f"found {root} b\n"
+    assert "PYTHONPATH" not in os.environ and os.environ["POISONLIB_HOME"] == str(root)
+    assert paths.outputs() == root / "outputs"
