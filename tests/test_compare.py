@@ -9,6 +9,7 @@ import pytest
 from poisonlib import experiments, papers, plots, report
 from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
+from poisonlib.papers.cells import cells
 from poisonlib.papers.setting import recorded_with
 
 from . import invent
@@ -258,6 +259,15 @@ def unimportable(known):
     """The record with a class that cannot be imported here."""
     spec = known.spec | {"attack": known.spec["attack"] | {"name": "gone_package.attacks.Gone"}}
     return dataclasses.replace(known, spec=spec)
+
+
+def test_records_of_classes_that_cannot_be_imported_are_cells_by_their_description(records):
+    known, gone = records[0], unimportable(records[0])
+    cell, other = sorted(cells([known, gone]), key=lambda each: each.setting.kind == "patch")
+    assert cell.setting.kind == "gone_package.attacks.Gone"
+    assert cell.setting.attack == "gone_package.attacks.Gone(poison_rate=1.0, size=4, variant='paper')"
+    assert cell.setting.data == "digits(size=12, channels=3)" and cell.setting.model == "convnet_gap"
+    assert (other.setting.attack, cell.success) == ("patch(poison_rate=1.0)", other.success)
 
 
 def test_records_of_classes_that_cannot_be_imported_are_left_out(records):

@@ -142,5 +142,5 @@ def test_titles_axes_and_legend():
 
 @pytest.mark.parametrize("panels", [{}, {"mixing": PANEL, "steps": plots.Panel("x", {}, SUCCESS)}])
 def test_no_bound_to_draw_is_an_error(panels):
-    with pytest.raises(ValueError, match=r"bounds a panel: \{.*at least one bound"):
+    with pytest.raises(ValueError, match=r"bounds by panel: \{.*at least one bound"):
         plots.certified(panels)

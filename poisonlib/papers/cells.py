@@ -3,11 +3,11 @@
 import functools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .. import registry
-from ..experiments import Record, Trial
+from .. import attacks, augment, data, filters, models, registry, steps
+from ..experiments import Record
 from ..experiments.spec import canonical
 from .statistics import Estimate, estimate, mean_rate
 
@@ -78,28 +78,40 @@ def _cell(about: Setting, by_seed: dict[int, Record]) -> Cell:
 
 @functools.lru_cache(maxsize=4096)
 def setting(text: str) -> Setting:
-    """`Record.setting` in words. A trial whose classes cannot be imported here is shown by what its description says."""
+    """`Record.setting` in words. A choice whose class cannot be imported here is shown as its description says."""
     spec = json.loads(text)
-    words = {part: _described(spec[part]) for part in ("attack", "data", "model")}
-    defence, control = " + ".join(map(_described, _parts(spec["defence"]))) or "none", False
+    attack = _loaded(attacks.load, spec["attack"])
+    return Setting(
+        text,
+        spec["attack"]["name"],
+        _words(attacks.load, spec["attack"]),
+        " + ".join(_words(load, part) for load, part in _parts(spec["defence"])) or "none",
+        _words(data.source, spec["data"]),
+        _words(models.load, spec["model"]),
+        f"{spec['recipe']['epochs']} epochs, {spec['numerics']['precision']}",
+        attack is not None and attack.clean,
+    )
+
+
+def _parts(defence: dict) -> list[tuple[Callable, dict]]:
+    """What loads each part of a defence, and the part's description: augmentations, step and filter."""
+    single = [(load, defence[part]) for load, part in ((steps.load, "step"), (filters.load, "filter")) if defence[part]]
+    return [(augment.load, part) for part in defence["augment"]] + single
+
+
+def _loaded(load: Callable, description: dict):
     try:
-        trial = Trial.read(spec)
-        words = {part: registry.label(getattr(trial, part)) for part in words}
-        defence, control = trial.defence.label, trial.attack.clean
+        return load(description)
     except LookupError:
-        pass
-    training = f"{spec['recipe']['epochs']} epochs, {spec['numerics']['precision']}"
-    return Setting(text, spec["attack"]["name"], words["attack"], defence, words["data"], words["model"], training, control)
+        return None
 
 
-def _parts(defence: dict) -> list[dict]:
-    return [*defence["augment"], *(defence[part] for part in ("step", "filter") if defence[part])]
-
-
-def _described(choice: dict) -> str:
-    """``"my_package.Mixup(k=4)"``, from a description."""
-    values = ", ".join(f"{name}={value!r}" for name, value in choice.items() if name != "name")
-    return choice["name"] + (f"({values})" if values else "")
+def _words(load: Callable, description: dict) -> str:
+    """A choice's label; without its class, ``"my_package.Mixup(k=4)"`` with all of its values."""
+    if choice := _loaded(load, description):
+        return registry.label(choice)
+    values = ", ".join(f"{name}={value!r}" for name, value in description.items() if name != "name")
+    return description["name"] + (f"({values})" if values else "")
 
 
 def _order(cell: Cell) -> tuple:

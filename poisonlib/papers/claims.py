@@ -1,14 +1,14 @@
-"""What the papers claim, as data: every printed number with its place, beside the contradictions that are known of it.
+"""What the papers claim, as data: every printed number with its place, and the contradictions that are known of it.
 
-One TOML file a paper. Its keys: ``[paper]`` (bibliography); one section a table, with ``place``, ``caption``, ``columns`` (name,
-measure, unit), ``rows`` (cells exactly as printed), ``trials`` (as stated) and ``binary`` (true where one trial is one hit or
-miss, so that a success rate must be k/n); ``victims`` models are scored in one trial (1 unless a column says more); ``means``,
-``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``); ``notes`` carry a
-kind: ``contradiction`` (the paper, or its code, says otherwise elsewhere), ``error`` (the printed standard error does not follow
-from the paper's own rule), ``trials`` (no k/n at the stated n), ``difference`` (a printed difference that its table does not
-bear out), ``layout``. ``[[stated]]`` are results in the running text and ``[[finding]]`` what a replication can check, each a
+There is one TOML file for each paper. Its keys: ``[paper]`` (bibliography); one section for each table, with ``place``,
+``caption``, ``columns`` (name, measure, unit), ``rows`` (cells exactly as printed), ``trials`` (as stated) and ``binary`` (true if
+one trial is one hit or miss, so that a success rate must be k/n); ``victims`` models are scored in one trial (1 unless a column says
+otherwise); ``means``, ``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``);
+``notes`` have a kind: ``contradiction`` (the paper, or its code, says otherwise elsewhere), ``error`` (the printed standard error
+does not follow from the paper's own rule), ``trials`` (no k/n at the stated n), ``difference`` (a printed difference that its table
+does not confirm), ``layout``. ``[[stated]]`` are results in the running text and ``[[finding]]`` what a replication can check, each a
 quoted sentence with its ``checks``; ``[settings]`` are the stated conditions, ``[[figure]]`` what a figure shows. " / " in a name
-separates the levels of a printed heading; " #2" marks the second of two rows that bear the same name.
+separates the levels of a printed heading; " #2" marks the second of two rows with the same name.
 """
 
 import functools
@@ -21,7 +21,7 @@ from .transcript import Claim, Column, Figure, Finding, Note, Paper, Setting, St
 
 
 def names() -> list[str]:
-    """The papers at hand, sorted."""
+    """The transcribed papers, sorted."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.toml"))
 
 
@@ -29,7 +29,7 @@ def names() -> list[str]:
 def load(paper: str) -> Paper:
     """A paper's claims. Raises LookupError that lists the papers."""
     if paper not in names():
-        raise LookupError(f"no paper is {paper!r}; choose one of: {', '.join(names())}")
+        raise LookupError(f"no paper {paper!r}; choose one of: {', '.join(names())}")
     return read(paper, tomllib.loads((Path(__file__).parent / f"{paper}.toml").read_text(encoding="utf-8")))
 
 
@@ -54,7 +54,7 @@ def _sentences(groups: list[dict]) -> Iterator[dict]:
 
 
 def _frozen(value):
-    """Lists as tuples, all the way down."""
+    """Lists as tuples, at every depth."""
     if isinstance(value, dict):
         return {key: _frozen(each) for key, each in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The findings of a paper as a reader wants to see them: each sentence whole, with what its own cells and our trials say of it."""
+"""The findings of a paper as a table: each sentence whole, with what the paper's own cells and our trials say of it."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ LEFT = [{"selector": "th, td", "props": "text-align: left; vertical-align: top; 
 
 
 class Whole(pandas.DataFrame):
-    """A table of sentences, which notebooks show uncut and aligned to the left; as plain text, a paragraph a row."""
+    """A table of sentences, which notebooks show uncut and aligned to the left; as plain text, a paragraph for each row."""
 
     def _repr_html_(self) -> str:
         return self.style.format(escape="html").hide(axis="index").set_uuid("findings").set_table_styles(LEFT).to_html()
@@ -22,7 +22,7 @@ class Whole(pandas.DataFrame):
 
 
 def frame(findings: Sequence[tuple[Finding, Verdict]]) -> Whole:
-    """A row a finding: the paper's sentence, whether its own cells bear it out, what was checked, the verdict, why, and notes."""
+    """A row for each finding: the paper's sentence, whether its own cells agree, what was checked, the verdict, why, and notes."""
     return Whole([_row(finding, said) for finding, said in findings])
 
 

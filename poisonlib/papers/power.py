@@ -1,4 +1,4 @@
-"""How many trials a question needs, said before they are run; for independent hits or misses.
+"""How many trials a question needs, before they are run; for independent hits or misses.
 
 Rates in [0, 1] spread less than hits and misses, so what is enough here is enough for them. Shares are compared after the arcsine
 transform (Cohen 1988); the wrong tail of a two-sided test is left out. Fisher's exact test needs about 2 / |p1 - p2| more trials.
@@ -6,12 +6,14 @@ transform (Cohen 1988); the wrong tail of a two-sided test is left out. Fisher's
 
 import math
 
+from .. import check
+
 
 def trials_to_tell(p1: float, p2: float, power: float = 0.8, alpha: float = 0.05) -> int:
     """Trials in each of two arms for a two-sided test at ``alpha`` to find p1 and p2 different with probability ``power``."""
     _check(p1=p1, p2=p2, power=power, alpha=alpha)
     if p1 == p2:
-        raise ValueError(f"p2 is {p2!r}; it must differ from p1: no number of trials tells equal shares apart")
+        raise ValueError(f"p2={p2!r}: choose another rate than p1, as no number of trials tells equal rates apart")
     from statsmodels.stats.proportion import proportion_effectsize
 
     return _whole(2 * _size(proportion_effectsize(p1, p2), power, alpha / 2))
@@ -25,8 +27,7 @@ def detectable(p: float, trials: int, power: float = 0.8, alpha: float = 0.05, p
     _check(p=p, power=power, alpha=alpha)
     theirs = trials if paper_trials is None else paper_trials
     for name, count in (("trials", trials), ("paper_trials", theirs)):
-        if count < 1:
-            raise ValueError(f"{name} is {count!r}; it must be at least 1")
+        check.whole(name, count, 1)
     effect = math.sqrt(_size(1, power, alpha / 2) * (1 / trials + 1 / theirs))
     angle = math.asin(math.sqrt(p)) - effect / 2  # an effect is 2 asin(sqrt(p1)) - 2 asin(sqrt(p2))
     return math.sin(angle) ** 2 if angle >= 0 else None
@@ -39,7 +40,7 @@ def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: f
     """
     _check(p=p, margin=margin, power=power, alpha=alpha)
     if p in (0, 1):
-        raise ValueError(f"p is {p!r}; it must lie inside (0, 1): the normal approximation has no spread at its ends")
+        raise ValueError(f"p={p!r}: choose a rate above 0 and below 1, where the normal approximation has a spread")
     return _whole(2 * _size(margin / math.sqrt(p * (1 - p)), (1 + power) / 2, alpha))
 
 
@@ -56,8 +57,8 @@ def _whole(trials: float) -> int:
 
 def _check(power, alpha, margin=0.5, **shares):
     for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} is {share!r}; it must be a share in [0, 1]")
+        check.share(name, share)
     for name, value, least in (("alpha", alpha, 0), ("power", power, alpha), ("margin", margin, 0)):
-        if not least < value < 1:
-            raise ValueError(f"{name} is {value!r}; it must lie between {least} and 1")
+        check.number(name, value, least, 1, above=True)
+        if value == 1:
+            raise ValueError(f"{name}={value!r}: choose a number below 1")

@@ -1,7 +1,7 @@
-"""Intervals for what trials measure, and verdicts drawn from intervals. The unit is always the trial.
+"""Intervals for what trials measure, and verdicts that follow from intervals. The unit is always the trial.
 
-A trial yields a hit or a miss, or a rate in [0, 1]: the images scored by one model are not independent, so they make one value.
-Where several trials share a target, the target is the unit: pass its name in ``clusters``.
+A trial gives a hit or a miss, or a rate in [0, 1]: the images that one model scores are not independent, so they make one value.
+Where several trials share a target, the target is the unit: give its name in ``clusters``.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+
+from .. import check
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Estimate:
         """The same estimate with another confidence level. Raises ValueError where the trials behind it are not known."""
         if level == self.level:
             return self
-        _check(self.again is not None, "level", level, f"{self.level}: this estimate was given as bare numbers")
+        if self.again is None:
+            raise ValueError(f"level={level!r}: choose {self.level}, as this estimate was given as bare numbers")
         return self.again(level)
 
     def __str__(self):
@@ -39,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A word, the sentence with the numbers that say why, and the difference that they rest on."""
+    """A word, a sentence that gives the numbers behind it, and the difference that decided."""
 
     word: str
     text: str
@@ -47,26 +50,28 @@ class Verdict:
 
 
 def proportion(successes, trials, level: float = 0.95, method: str = "wilson") -> Estimate:
-    """The share of hits. ``wilson`` (1927): right on average over shares; ``exact`` (Clopper-Pearson 1934): never below level."""
-    _counts(trials)
-    _check(float(successes).is_integer() and 0 <= successes <= trials, "successes", successes, f"a whole number in 0..{trials}")
-    _check(method in ("wilson", "exact"), "method", method, "wilson or exact")
+    """The share of hits. The coverage of ``wilson`` (1927) is ``level`` on average over shares, that of ``exact`` (Clopper-Pearson
+    1934) at least ``level`` for each.
+    """
+    check.whole("trials", trials, 1)
+    check.whole("successes", successes, 0, trials)
+    check.one_of("method", method, ("wilson", "exact"))
     return _share(successes, trials, method, f"{method}, {successes:g} of {trials} trials", level)
 
 
 def mean_rate(rates, clusters=None, level: float = 0.95, method: str = "bounded") -> Estimate:
-    """The mean of rates in [0, 1], one a trial; with ``clusters`` (one label a trial) the mean of the cluster means.
+    """The mean of rates in [0, 1], one for each trial; with ``clusters`` (a label for each trial) the mean of the cluster means.
 
     ``bounded``: Gaffke's interval (2005; Learned-Miller & Thomas, arXiv:1905.06208), which assumes nothing but the bounds and never
     has zero width; it is Clopper-Pearson's where all rates are 0 or 1. Proven in special cases only; no counterexample is known.
     ``t``: Student's, cut to [0, 1]; far narrower for few trials, but it covers only rates that spread evenly about their mean, as
-    clean accuracy does; where all are equal it gives way to ``bounded``. One trial says nothing of the spread: [0, 1].
+    clean accuracy does; where all are equal, ``bounded`` is used. One trial gives [0, 1], as its spread is unknown.
     """
     return _mean(_values(rates, "rates"), clusters, 0.0, method, level)
 
 
 def estimate(outcomes, clusters=None, level: float = 0.95) -> Estimate:
-    """The Wilson share where all outcomes are 0 or 1 and stand alone, the bounded mean rate otherwise."""
+    """The Wilson interval where all outcomes are 0 or 1 and there are no clusters, else the bounded mean rate."""
     x = _values(outcomes, "outcomes")
     if clusters is None and np.isin(x, (0, 1)).all():
         return proportion(int(x.sum()), len(x), level)
@@ -77,10 +82,10 @@ def from_paper(value, trials, binary: bool, level: float = 0.95, rounding: float
     """What a paper prints (a share, 0.45 for 45 %) with the trials it states; ``rounding`` is half the last printed digit.
 
     Hits or misses get the Wilson interval of the count. A rate, or a value that no count can print, has an unknown spread: it is
-    taken for the widest one, that of hits and misses (Wilson at a fractional count), and for [0, 1] where a rate had one trial.
+    taken to be the widest, that of hits and misses (Wilson at a fractional count); one trial with a rate gives [0, 1].
     """
-    _counts(trials)
-    _check(0 <= value <= 1, "value", value, "a share in [0, 1]")
+    check.whole("trials", trials, 1)
+    check.share("value", value)
     count = round(value * trials)
     if binary and abs(count / trials - value) <= rounding + 1e-12:
         return _share(count, trials, "wilson", f"wilson, {count} of {trials} trials as printed", level, value)
@@ -92,7 +97,7 @@ def from_paper(value, trials, binary: bool, level: float = 0.95, rounding: float
 
 def difference(ours: Estimate, theirs: Estimate) -> Estimate:
     """ours - theirs for independent trials: Newcombe's square-and-add (1998, method 10; for other intervals Zou & Donner 2008)."""
-    _check(ours.level == theirs.level, "level", theirs.level, f"that of the other estimate, {ours.level}")
+    check.one_of("level", theirs.level, [ours.level])
     return _gap(ours, theirs, ours.level)
 
 
@@ -102,12 +107,13 @@ def paired_difference(a, b, clusters=None, level: float = 0.95, method: str = "b
     For hits and misses the bounded interval excludes 0 exactly where McNemar's exact test rejects at 1 - level.
     """
     a, b = _values(a, "a"), _values(b, "b")
-    _check(len(a) == len(b), "b", f"{len(b)} values", f"as long as a, {len(a)}")
+    if len(a) != len(b):
+        raise ValueError(f"b has {len(b)} values; give one for each of a, {len(a)}")
     return _mean(a - b, clusters, -1.0, method, level)
 
 
 def verdict(ours: Estimate, paper: Estimate, margin: float = 0.10) -> Verdict:
-    """Do our trials agree with the paper's? Says so only where that is shown, never for want of a significant difference.
+    """Whether our trials agree with the paper's. Agreement must be shown; that no difference was found is not enough.
 
     compatible: the 90 % interval of the difference lies within ±margin (two one-sided tests at 5 %: Schuirmann 1987).
     incompatible: that is not shown and the 95 % interval excludes 0. underpowered: neither; more trials are needed.
@@ -116,7 +122,7 @@ def verdict(ours: Estimate, paper: Estimate, margin: float = 0.10) -> Verdict:
     if _within(gap, margin):
         word, why = "compatible", _says(gap.at(0.90), f"lies within {points}")
     else:
-        word, where = ("incompatible", "excludes 0") if _side(gap) else ("underpowered", "holds 0 yet")
+        word, where = ("incompatible", "excludes 0") if _side(gap) else ("underpowered", "contains 0")
         why = _says(gap, f"{where} and does not show agreement within {points}")
     measured = f"ours {100 * ours.value:.1f} % ({ours.trials} trials), paper {100 * paper.value:.1f} % ({paper.trials} trials)"
     return Verdict(word, f"{word}: {measured}; {why}.", gap)
@@ -129,31 +135,24 @@ def finding(kind: str, first: Estimate, second: Estimate, margin: float = 0.10, 
     decided by the side of 0 on which the 95 % interval lies. similar holds where the 90 % interval lies within ±margin, and is
     contradicted where the 95 % interval lies wholly outside.
     """
-    _check(kind in ("lower", "higher", "similar"), "kind", kind, "lower, higher or similar")
+    check.one_of("kind", kind, ("lower", "higher", "similar"))
     gap = (gap or difference(first.at(0.95), second.at(0.95))).at(0.95)
     if kind == "similar":
         answer = 1 if _within(gap, margin) else -1 if gap.low > margin or gap.high < -margin else 0
         than, where = f"similar (within ±{100 * margin:g} points) to", ("crosses an edge", "lies within", "lies outside")[answer]
     else:
         answer = _side(gap) if kind == "higher" else -_side(gap)
-        than, where = f"{kind} than", ("holds 0", "lies above 0", "lies below 0")[_side(gap)]
+        than, where = f"{kind} than", ("contains 0", "lies above 0", "lies below 0")[_side(gap)]
     word, link = (("undecided", "whether "), ("holds", ""), ("contradicted", "that "))[answer]
     claim = f"{link}{100 * first.value:.1f} % ({first.trials} trials) is {than} {100 * second.value:.1f} % ({second.trials} trials)"
     shown = gap.at(0.90) if kind == "similar" and answer == 1 else gap
     return Verdict(word, f"{word}: {claim}; {_says(shown, where)}.", gap)
 
 
-def holm(pvalues) -> np.ndarray:
-    """p-values adjusted for being read in one table (Holm 1979), in the order given."""
-    from statsmodels.stats.multitest import multipletests
-
-    return multipletests(_values(pvalues, "pvalues"), method="holm")[1]
-
-
 def _share(count, trials, method, note, level, value=None) -> Estimate:
     from statsmodels.stats.proportion import proportion_confint
 
-    _check(0 < level < 1, "level", level, "between 0 and 1")
+    _check_level(level)
     low, high = proportion_confint(count, trials, alpha=1 - level, method={"wilson": "wilson", "exact": "beta"}[method])
     again = partial(_share, count, trials, method, note, value=value)
     value = count / trials if value is None else value
@@ -171,11 +170,12 @@ def _gap(ours, theirs, level) -> Estimate:
 
 def _mean(x, clusters, lowest, method, level) -> Estimate:
     """The mean of values in [lowest, 1] with its interval; the clusters' means are the values where there are any."""
-    _check(0 < level < 1, "level", level, "between 0 and 1")
-    _check(method in ("bounded", "t"), "method", method, "bounded or t")
+    _check_level(level)
+    check.one_of("method", method, ("bounded", "t"))
     again, note = partial(_mean, x, clusters, lowest, method), f"{len(x)} trials"
     if clusters is not None:
-        _check(len(clusters) == len(x), "clusters", f"{len(clusters)} labels", f"one a trial, {len(x)}")
+        if len(clusters) != len(x):
+            raise ValueError(f"clusters has {len(clusters)} labels; give one for each of {len(x)} trials")
         row = np.unique(np.asarray(clusters), return_inverse=True)[1]
         x = np.bincount(row, weights=x) / np.bincount(row)
         note = f"{len(x)} cluster means of {note}"
@@ -215,13 +215,13 @@ def _nothing(value, lowest, level) -> Estimate:
 
 
 def _within(gap, margin) -> bool:
-    _check(0 < margin < 1, "margin", margin, "between 0 and 1, as a share: 0.10 for 10 points")
+    check.number("margin", margin, 0, 1, above=True)
     near = gap.at(0.90)
     return -margin < near.low and near.high < margin
 
 
 def _side(gap) -> int:
-    """+1 where the interval lies above 0, -1 below, 0 where it holds 0."""
+    """+1 where the interval lies above 0, -1 below, 0 where it contains 0."""
     return int(gap.low > 0) - int(gap.high < 0)
 
 
@@ -232,15 +232,14 @@ def _says(gap, what) -> str:
 
 def _values(x, name) -> np.ndarray:
     x = np.asarray(x, dtype=float)
-    _check(x.ndim == 1 and x.size > 0, name, f"an array of shape {x.shape}", "a row of at least one value")
-    _check(bool(((x >= 0) & (x <= 1)).all()), name, x[~((x >= 0) & (x <= 1))].tolist()[:3], "within [0, 1]")
+    if x.ndim != 1 or not x.size:
+        raise ValueError(f"{name} has the shape {x.shape}; give a row of at least one value")
+    if not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(f"{name} holds {x[~((x >= 0) & (x <= 1))].tolist()[:3]}; give shares from 0 to 1")
     return x
 
 
-def _counts(trials):
-    _check(float(trials).is_integer() and trials >= 1, "trials", trials, "a whole number of at least 1")
-
-
-def _check(holds, name, value, choices):
-    if not holds:
-        raise ValueError(f"{name} is {value!r}; it must be {choices}")
+def _check_level(level):
+    check.number("level", level, 0, above=True)
+    if level >= 1:
+        raise ValueError(f"level={level!r}: choose a number below 1, such as 0.95")

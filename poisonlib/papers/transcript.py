@@ -10,16 +10,16 @@ MARKS = {"X": 1.0, "×": 0.0}
 
 
 def number(printed: str, unit: str = "percent") -> tuple[float | None, float | None]:
-    """``"92.00 ± 2.71"`` -> ``(0.92, 0.0271)``: value and standard error. Raises ValueError for what is no such cell."""
+    """``"92.00 ± 2.71"`` -> ``(0.92, 0.0271)``: value and standard error. Raises ValueError for any other text."""
     if printed in MISSING or unit == "text":
         return None, None
     if unit == "mark":
         if printed not in MARKS:
-            raise ValueError(f"{printed!r}: a mark is one of {' '.join(MARKS)}")
+            raise ValueError(f"{printed!r}: write one of the marks {' '.join(MARKS)}")
         return MARKS[printed], None
     found = re.fullmatch(r"([+-]?\d+(?:\.\d+)?(?:e\d+)?)%?(?: ± (\d+(?:\.\d+)?))?", printed)
     if not found:
-        raise ValueError(f"{printed!r}: a number is wanted, such as 36%, 12.00 or 92.00 ± 2.71")
+        raise ValueError(f"{printed!r}: write a number, such as 36%, 12.00 or 92.00 ± 2.71")
     scale = 100 if unit == "percent" else 1
     value, error = found.groups()
     return float(value) / scale, float(error) / scale if error else None
@@ -63,7 +63,7 @@ class Claim:
     victims: int
     binary: bool
     derived: bool
-    means: dict[str, Any]  # the same in this package's words: attack, defence, data, share, ...
+    means: dict[str, Any]  # the same in this package's words: attack, defence, data, poison_rate, ...
     notes: tuple[str, ...]
 
     @property
@@ -193,5 +193,5 @@ class Paper:
 
 def _pick(choices: dict, name: str, what: str):
     if name not in choices:
-        raise LookupError(f"no {what} is {name!r}; choose one of: {', '.join(choices)}")
+        raise LookupError(f"no {what} is called {name!r}; choose one of: {', '.join(choices)}")
     return choices[name]

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..experiments import Record
 from ..papers.setting import caption, counted
+from ..papers.statistics import Estimate
 from .style import MARKS, REST, canvas, colours, small_print
 
 DASHES = ("--", ":", "-.")
@@ -22,20 +22,20 @@ class Panel:
 
     noise: str  # what the noise is and its unit
     bounds: Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]]
-    success: Mapping[str, Mapping[float, Any]]
-    accuracy: Mapping[float, Any] = field(default_factory=dict)
+    success: Mapping[str, Mapping[float, Estimate]]
+    accuracy: Mapping[float, Estimate] = field(default_factory=dict)
 
 
 def certified(panels: Mapping[str, Panel], records: Sequence[Record] = ()):
-    """Attack success over noise, a panel a mechanism: lines are certified, marks measured with 95 % intervals.
+    """Attack success over noise, a panel for each mechanism: lines are certified, marks are measured with 95 % intervals.
 
-    A colour is a series, a dash a reading of the guarantee. Marks at the same noise stand side by side. A bound of 1 is vacuous: it
-    allows everything; the ground is hatched over the noises at which every bound is. ``records`` are those that were measured, for
-    the line at the lower edge. Raises ValueError without a panel, and for a panel without a bound.
+    Colours tell series apart, dashes the readings of the guarantee. Marks at the same noise stand side by side. A bound of 1 is
+    vacuous; noises at which every bound is vacuous are hatched. ``records`` are those that were measured, for the line at the lower
+    edge. Raises ValueError without a panel, and for a panel without a bound.
     """
     if not panels or not all(panel.bounds for panel in panels.values()):
         counts = {title: len(panel.bounds) for title, panel in panels.items()}
-        raise ValueError(f"bounds a panel: {counts}; give at least one panel, and each at least one bound")
+        raise ValueError(f"bounds by panel: {counts}; give at least one panel, and at least one bound for each")
     figure, axes = canvas(1, len(panels), figsize=(4.6 * len(panels), 4.4), sharey=True, squeeze=False)
     series = [name for panel in panels.values() for name in (*(name for _, name in panel.bounds), *panel.success)]
     series = list(dict.fromkeys(series))
@@ -80,7 +80,7 @@ def _measured(axis, panel: Panel, looks: Mapping[str, str]) -> None:
 
 
 def _shifted(axis, points: float):
-    """The data's place on an axis, moved to the right by that many points (1/72 inch)."""
+    """The transform of an axis's data, moved to the right by that many points (1/72 inch)."""
     from matplotlib.transforms import ScaledTranslation
 
     return axis.transData + ScaledTranslation(points / 72, 0, axis.figure.dpi_scale_trans)

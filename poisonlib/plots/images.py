@@ -1,4 +1,4 @@
-"""Images as a reader wants to see them: sharp pixels, a caption above each."""
+"""Grids of images with sharp pixels and a caption above each."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from .style import canvas
 
 
 def shown(image: Shaped[Tensor, "c h w"]) -> Shaped[Tensor, "h w colours"]:
-    """One image for matplotlib, grey where it has one channel: stored integers or floats in [0, 1]; what is outside is clipped."""
+    """An image for matplotlib, grey if it has one channel. Integers of 0 to 255 or floats in [0, 1]; other values are clipped."""
     image = image.detach().cpu()
     image = (image if image.is_floating_point() else image / 255).clamp(0, 1)
     return (image.expand(3, -1, -1) if len(image) == 1 else image[:3]).permute(1, 2, 0)
@@ -21,7 +21,7 @@ def panels(
     heads: Sequence[str] = (),
     side: float = 1.35,
 ):
-    """A grid of images, a row a list; ``captions`` go above each image (several lines allowed), ``heads`` left of each row."""
+    """A grid of images, a row for each list, ``side`` inches each; ``captions`` go above each image, ``heads`` left of each row."""
     wide = max(len(row) for row in rows)
     figure, axes = canvas(len(rows), wide, figsize=(side * wide, (side + 0.35) * len(rows)), squeeze=False)
     for i, line in enumerate(axes):
@@ -36,7 +36,7 @@ def panels(
 
 
 def shares(label: Float[Tensor, " classes"], classes: Sequence[str], in_line: int = 2) -> str:
-    """A mixed label as a caption, the largest share first: ``"67% 3, 33% 2"``, so many in a line."""
+    """A mixed label as a caption, the largest share first: ``"67% 3, 33% 2"``, ``in_line`` of them in a line."""
     order = [i for i in label.argsort(descending=True, stable=True).tolist() if round(100 * label[i].item())]
     words = [f"{label[i]:.0%} {classes[i]}" for i in order]
     return "\n".join(", ".join(words[i : i + in_line]) for i in range(0, len(words), in_line))

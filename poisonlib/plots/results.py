@@ -23,7 +23,7 @@ ROC = {
 
 
 def rates(frame, x: str = "defence", y: str = "success", hue: str | None = None, records: Sequence[Record] = ()):
-    """Every trial as a dot over its cell's mean: what hides behind an average. ``frame`` as `experiments.frame` gives it.
+    """Every trial as a dot over the bar of its cell's mean. ``frame`` as `experiments.frame` gives it.
 
     ``records`` are those of the frame, or more, for the line at the lower edge.
     """
@@ -45,7 +45,7 @@ def rates(frame, x: str = "defence", y: str = "success", hue: str | None = None,
 
 
 def _legend(figure, axis, hue: str | None) -> None:
-    """What the marks are and, in words, what the colours are, above the axes."""
+    """A legend above the axes: what the marks are, and what the colours are."""
     handles, labels = axis.get_legend_handles_labels()
     if axis.get_legend():
         axis.get_legend().remove()
@@ -55,9 +55,9 @@ def _legend(figure, axis, hue: str | None) -> None:
 
 
 def roc_curves(records: Sequence[Record], images: int):
-    """How well each filter's scores rank the true poisons first: one line a trial, with a dot at what the filter removed.
+    """ROC curves of each filter's scores against the true poisons: a line for each trial, with a dot at what the filter removed.
 
-    ``images``: how many the training set has, poisons included. Raises ValueError where no filter gave scores, and for too few
+    ``images`` is the size of the training set, poisons included. Raises ValueError where no filter gave scores, and for too few
     images.
     """
     judged = [record for record in records if record.filter and record.filter.roc]

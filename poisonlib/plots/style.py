@@ -1,4 +1,4 @@
-"""One look for every figure: readable in a paper's column, in JupyterLab's light and dark themes, and in grey.
+"""One style for every figure: readable in a paper's column, in JupyterLab's light and dark themes, and in grey.
 
 Colours are named by what they stand for. They are those of seaborn's palette "colorblind".
 """
@@ -55,7 +55,7 @@ def style():
 
 
 def canvas(*args, **kwargs):
-    """``matplotlib.pyplot.subplots`` in our style, with a white ground (dark themes would swallow black labels)."""
+    """``matplotlib.pyplot.subplots`` in our style, on white: dark themes would hide black labels."""
     style()
     from matplotlib import pyplot
 
@@ -74,14 +74,14 @@ def small_print(figure, words: str) -> None:
 
 
 def sample(**look):
-    """A line on no axes, for a legend that explains how something is drawn."""
+    """A line outside any axes, for a legend that explains how something is drawn."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], **look)
 
 
 def save(figure, name: str, alt: str) -> Path:
-    """Write a figure to ``outputs/figures/NAME.png`` at 150 dots an inch, ``alt`` inside for those who cannot see it."""
+    """Write a figure to ``outputs/figures/NAME.png`` at 150 dots per inch, with ``alt`` as its description for screen readers."""
     path = paths.outputs() / "figures" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Software": None, "Description": alt})
@@ -89,7 +89,7 @@ def save(figure, name: str, alt: str) -> Path:
 
 
 def show(figure) -> None:
-    """Show a figure in a notebook, once, and let go of it."""
+    """Show a figure in a notebook once, and close it."""
     from IPython.display import display
     from matplotlib import pyplot
 

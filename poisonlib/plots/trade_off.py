@@ -13,12 +13,12 @@ BESIDE = 0.03  # of a step between doses, from line to line
 
 
 def trade_off(panels: Mapping[str, Mapping[str, Point]], joined: Sequence[Sequence[str]] = (), records: Sequence[Record] = ()):
-    """Poison success over clean accuracy, a panel a title, a point a defence (objects with ``success``, ``accuracy``, ``paper``).
+    """Poison success over clean accuracy: a panel for each title, a point for each defence.
 
-    Bars are 95 % intervals; the paper's value is the hollow mark of the same look. Points listed together in ``joined`` are one
-    defence, weakest first: one colour, and marks that grow with the strength. ``records`` are those behind the points, for the line
-    at the lower edge. The lower right corner is where a defender wants to be. Raises ValueError without any point, and for a name
-    in ``joined`` that no panel has.
+    Bars are 95 % intervals; a hollow mark of the same shape and colour is the paper's value. Points listed together in ``joined``
+    are one defence, weakest first: they share a colour, and the marks grow with the strength. ``records`` are those behind the
+    points, for the line at the lower edge. The best place for a defender is the lower right corner. Raises ValueError without any
+    point, and for a name in ``joined`` that no panel has.
     """
     if not any(panels.values()):
         raise ValueError(f"panels={dict(panels)}: give at least one point to draw")
@@ -41,7 +41,7 @@ def trade_off(panels: Mapping[str, Mapping[str, Point]], joined: Sequence[Sequen
 
 
 def _looks(labels: Sequence[str], joined: Sequence[Sequence[str]]) -> dict[str, Look]:
-    """A look a label; those that are joined differ in nothing but size. What is in two chains looks like the first."""
+    """A look for each label; joined points differ only in size. A point in two chains looks like those of the first."""
     unknown = [label for chain in joined for label in chain if label not in labels]
     if unknown:
         raise ValueError(f"joined: no point is {', '.join(map(repr, unknown))}; choose from: {', '.join(labels)}")
@@ -55,7 +55,7 @@ def _looks(labels: Sequence[str], joined: Sequence[Sequence[str]]) -> dict[str, 
 
 
 def trade_off_points(axis, points: Mapping[str, Point], looks: Mapping[str, Look]) -> None:
-    """One panel of `trade_off` on axes of the caller's, labelled: a mark a point, with both intervals, and the paper's value."""
+    """One panel of `trade_off` on given axes: a mark for each point with both intervals, the paper's value, and labels."""
     colours = [looks[label].colour for label in points]
     hits, rights = ([getattr(point, rate) for point in points.values()] for rate in ("success", "accuracy"))
     bars(axis.vlines, [100 * right.value for right in rights], hits, colours)
@@ -66,12 +66,12 @@ def trade_off_points(axis, points: Mapping[str, Point], looks: Mapping[str, Look
 
 
 def bars(draw: Callable, at: Sequence[float], rates: Sequence[Estimate], colours: Sequence) -> None:
-    """The intervals of several rates, in one artist, which is drawn sooner than many: ``draw`` is an axis's hlines or vlines."""
+    """The intervals of several rates as one artist, which is faster than many; ``draw`` is an axis's ``hlines`` or ``vlines``."""
     draw(at, [100 * rate.low for rate in rates], [100 * rate.high for rate in rates], colors=colours, lw=1, alpha=0.7)
 
 
 def _mark(axis, label: str, point, look: Look) -> None:
-    """Small marks lie above large ones, so that none of those that are joined hides another at the same place."""
+    """Smaller marks lie above larger ones, so that joined points at the same place do not hide each other."""
     colour, above = look.colour, 3 + MARK / look.size
     at = 100 * point.accuracy.value, 100 * point.success.value
     axis.plot(*at, look.mark, color=colour, mec="white" if look.joined else colour, ms=look.size, label=label, zorder=above)
@@ -83,9 +83,9 @@ def _mark(axis, label: str, point, look: Look) -> None:
 def doses(
     lines: Mapping[str, Mapping[float, Estimate]], xlabel: str, chance: Estimate | None = None, records: Sequence[Record] = ()
 ):
-    """Poison success over the strength of something, a line a label: ``{"mixup": {0.0: estimate, 16.0: estimate}}``.
+    """Poison success over a strength, a line for each label: ``{"mixup": {0.0: estimate, 16.0: estimate}}``.
 
-    The bars are 95 % intervals, set side by side so that they can be told apart; ``chance`` is the clean control's rate;
+    Bars are 95 % intervals, drawn side by side; ``chance`` is the clean control's rate;
     ``records`` are those behind the lines, for the line at the lower edge. Raises ValueError without any dose.
     """
     doses_ = sorted({x for line in lines.values() for x in line})
