@@ -1,4 +1,4 @@
-"""Augmentations: what each owes for being in the folder, and each against a slow loop over single images and pixels."""
+"""Augmentations: what each must do, and each against a slow loop over single images and pixels."""
 
 import dataclasses
 import math
@@ -30,11 +30,11 @@ def choices():
 
 
 def run(choice, x, y, seed=0):
-    draw = choice.draw(len(x), tuple(x.shape[1:]), rng.stream(seed, "draw"))
-    return choice.apply(x, y, draw, rng.stream(seed, "noise"))
+    params = choice.sample_params(len(x), tuple(x.shape[1:]), rng.stream(seed, "draw"))
+    return choice.apply(x, y, params, rng.stream(seed, "noise"))
 
 
-# What every file in the folder owes
+# What every augmentation must do
 
 
 @pytest.mark.parametrize("choice", choices(), ids=registry.label)
@@ -53,29 +53,31 @@ class TestContract:
 
     def test_inputs_are_untouched(self, choice):
         x, y = batch()
-        draw = choice.draw(N, SHAPE, rng.stream(0, "draw"))
-        before = x.clone(), y.clone(), {k: v.clone() for k, v in draw.items()}
-        choice.apply(x, y, draw, rng.stream(0, "noise"))
+        params = choice.sample_params(N, SHAPE, rng.stream(0, "draw"))
+        before = x.clone(), y.clone(), {k: v.clone() for k, v in params.items()}
+        choice.apply(x, y, params, rng.stream(0, "noise"))
         assert torch.equal(x, before[0])
         assert torch.equal(y, before[1])
-        assert all(torch.equal(draw[k], before[2][k]) for k in draw)
+        assert all(torch.equal(params[k], before[2][k]) for k in params)
 
-    def test_draws_lie_on_the_cpu_and_can_be_joined_and_split(self, choice):
+    def test_params_are_on_the_cpu_and_can_be_joined_and_split(self, choice):
         g = rng.stream(0, "draw")
-        draws = [choice.draw(n, SHAPE, g) for n in (N, 5)]
-        assert all(v.device.type == "cpu" and len(v) == n for draw, n in zip(draws, (N, 5), strict=True) for v in draw.values())
-        joined = {k: torch.cat([draw[k] for draw in draws]) for k in draws[0]}
+        samples = [choice.sample_params(n, SHAPE, g) for n in (N, 5)]
+        assert all(
+            v.device.type == "cpu" and len(v) == n for params, n in zip(samples, (N, 5), strict=True) for v in params.values()
+        )
+        joined = {k: torch.cat([params[k] for params in samples]) for k in samples[0]}
         for i, n in enumerate((N, 5)):
             x, y = batch(n)
             part = {k: v.split((N, 5))[i] for k, v in joined.items()}
-            results = [choice.apply(x, y, draw, rng.stream(0, "noise")) for draw in (draws[i], part)]
+            results = [choice.apply(x, y, params, rng.stream(0, "noise")) for params in (samples[i], part)]
             assert torch.equal(results[0][0], results[1][0])
             assert torch.equal(results[0][1], results[1][1])
 
     def test_same_seed_same_bytes_and_another_seed_others(self, choice):
         x, y = batch()
         first = run(choice, x, y, 1)
-        torch.rand(3)  # the global generator is not asked
+        torch.rand(3)  # the global generator is not used
         again = run(choice, x, y, 1)
         assert torch.equal(first[0], again[0])
         assert torch.equal(first[1], again[1])
@@ -83,10 +85,10 @@ class TestContract:
 
     def test_gradient_with_respect_to_the_images_is_the_true_one(self, choice):
         x, y = batch(4, (2, 4, 3), torch.float64)
-        draw = choice.draw(4, (2, 4, 3), rng.stream(3, "draw"))
-        assert torch.autograd.gradcheck(lambda x: choice.apply(x, y, draw, rng.stream(0, "noise"))[0], x.requires_grad_())
+        params = choice.sample_params(4, (2, 4, 3), rng.stream(3, "draw"))
+        assert torch.autograd.gradcheck(lambda x: choice.apply(x, y, params, rng.stream(0, "noise"))[0], x.requires_grad_())
 
-    def test_a_frozen_record_that_loads_again(self, choice):
+    def test_is_frozen_and_loads_again_from_its_description(self, choice):
         assert augment.load(registry.describe(choice)) == choice
         with pytest.raises(dataclasses.FrozenInstanceError):
             choice.anything = 1
@@ -95,14 +97,14 @@ class TestContract:
     def test_on_a_gpu_the_host_never_waits_and_the_result_is_that_of_the_cpu(self, choice):
         x, y = (t.cuda() for t in batch())
         x.requires_grad_()
-        draw = {k: v.cuda() for k, v in choice.draw(N, SHAPE, rng.stream(0, "draw")).items()}
+        params = {k: v.cuda() for k, v in choice.sample_params(N, SHAPE, rng.stream(0, "draw")).items()}
         noise = rng.stream(0, "noise", device="cuda")
-        choice.apply(x, y, draw, noise)
+        choice.apply(x, y, params, noise)
         torch.cuda.synchronize()
         torch.use_deterministic_algorithms(True)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            new_x, new_y = choice.apply(x, y, draw, noise)
+            new_x, new_y = choice.apply(x, y, params, noise)
             new_x.square().sum().backward()
         finally:
             torch.cuda.set_sync_debug_mode("default")
@@ -126,10 +128,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "numbers"), WRONG.items())
-def test_a_wrong_number_is_named_with_what_may_stand_there(name, numbers):
-    with pytest.raises(ValueError, match=f"{next(iter(numbers))}=.*choose"):
-        augment.load(name, **numbers)
+@pytest.mark.parametrize(("name", "values"), WRONG.items())
+def test_a_wrong_value_is_named_with_what_is_allowed(name, values):
+    with pytest.raises(ValueError, match=f"{next(iter(values))}=.*choose"):
+        augment.load(name, **values)
 
 
 @pytest.mark.parametrize("name", VARIED)
@@ -141,7 +143,7 @@ def test_an_unknown_variant_is_refused_with_the_choices(name):
 @pytest.mark.parametrize("name", ["bilinear_crop", "cutout"])
 def test_a_colour_of_the_wrong_length_is_refused_when_the_image_is_known(name):
     with pytest.raises(ValueError, match="choose 1 level, or 3"):
-        augment.load(name, fill=(0.1, 0.2)).draw(2, SHAPE, rng.stream(0))
+        augment.load(name, fill=(0.1, 0.2)).sample_params(2, SHAPE, rng.stream(0))
     with pytest.raises(ValueError, match="fill"):
         augment.load(name, fill=())
 
@@ -152,17 +154,17 @@ def test_a_colour_of_the_wrong_length_is_refused_when_the_image_is_known(name):
 def test_flip_is_torchvisions():
     x, y = batch()
     flip = augment.load("flip")
-    draw = flip.draw(N, SHAPE, rng.stream(1))
-    assert draw["flip"].any()
-    assert not draw["flip"].all()
-    new_x, new_y = flip.apply(x, y, draw)
-    assert torch.equal(new_x, torch.stack([TF.horizontal_flip(i) if f else i for i, f in zip(x, draw["flip"], strict=True)]))
+    params = flip.sample_params(N, SHAPE, rng.stream(1))
+    assert params["flip"].any()
+    assert not params["flip"].all()
+    new_x, new_y = flip.apply(x, y, params)
+    assert torch.equal(new_x, torch.stack([TF.horizontal_flip(i) if f else i for i, f in zip(x, params["flip"], strict=True)]))
     assert new_y is y
 
 
 @pytest.mark.parametrize(("probability", "flipped"), [(0.0, 0), (1.0, 1000), (0.5, 500)])
 def test_flip_has_its_probability(probability, flipped):
-    count = augment.load("flip", probability=probability).draw(1000, SHAPE, rng.stream(0))["flip"].sum()
+    count = augment.load("flip", probability=probability).sample_params(1000, SHAPE, rng.stream(0))["flip"].sum()
     assert abs(count - flipped) <= 60 * (0 < probability < 1)
 
 
@@ -170,20 +172,20 @@ def test_flip_has_its_probability(probability, flipped):
 def test_crop_is_torchvisions(pad):
     x, y = batch(60)
     crop = augment.load("crop", pad=pad)
-    draw = crop.draw(60, SHAPE, rng.stream(0))
-    assert draw["corner"].amin(0).tolist() == [0, 0]
-    assert draw["corner"].amax(0).tolist() == [2 * pad, 2 * pad]
-    slow = torch.stack([TF.crop(TF.pad(i, [pad]), *c, *SHAPE[1:]) for i, c in zip(x, draw["corner"].tolist(), strict=True)])
-    assert torch.equal(crop.apply(x, y, draw)[0], slow)
+    params = crop.sample_params(60, SHAPE, rng.stream(0))
+    assert params["corner"].amin(0).tolist() == [0, 0]
+    assert params["corner"].amax(0).tolist() == [2 * pad, 2 * pad]
+    slow = torch.stack([TF.crop(TF.pad(i, [pad]), *c, *SHAPE[1:]) for i, c in zip(x, params["corner"].tolist(), strict=True)])
+    assert torch.equal(crop.apply(x, y, params)[0], slow)
 
 
 def test_crop_differentiates_twice_and_within_vmap():
     x, y = batch(3, (1, 4, 4), torch.float64)
     crop = augment.load("crop", pad=1)
-    draw = crop.draw(3, (1, 4, 4), rng.stream(0))
-    assert torch.autograd.gradgradcheck(lambda x: crop.apply(x, y, draw)[0] ** 2, x.requires_grad_())
+    params = crop.sample_params(3, (1, 4, 4), rng.stream(0))
+    assert torch.autograd.gradgradcheck(lambda x: crop.apply(x, y, params)[0] ** 2, x.requires_grad_())
     many = torch.stack([x.detach(), 2 * x.detach()])
-    grad = torch.func.vmap(torch.func.grad(lambda x: (crop.apply(x, y, draw)[0] ** 2).sum()))(many)
+    grad = torch.func.vmap(torch.func.grad(lambda x: (crop.apply(x, y, params)[0] ** 2).sum()))(many)
     torch.testing.assert_close(grad[1], 2 * grad[0])
 
 
@@ -202,15 +204,15 @@ def grid_sample(x, shift, fill):
 def test_bilinear_crop_is_grid_sample(fill, dtype, tolerance):
     x, y = batch(dtype=dtype)
     crop = augment.load("bilinear_crop", fill=fill)
-    draw = crop.draw(N, SHAPE, rng.stream(0))
-    new_x, new_y = crop.apply(x, y, draw)
-    torch.testing.assert_close(new_x, grid_sample(x, draw["shift"], fill), atol=tolerance, rtol=0)
+    params = crop.sample_params(N, SHAPE, rng.stream(0))
+    new_x, new_y = crop.apply(x, y, params)
+    torch.testing.assert_close(new_x, grid_sample(x, params["shift"], fill), atol=tolerance, rtol=0)
     assert new_y is y
 
 
 def test_bilinear_crop_moves_as_far_as_the_public_code():
     """Its offsets are u * 2 * d, u ~ U(-.5, .5), d = linspace(0, 1, 32)[8], in units of half the distance between outer pixels."""
-    shift = augment.load("bilinear_crop").draw(20_000, (3, 32, 32), rng.stream(0))["shift"]
+    shift = augment.load("bilinear_crop").sample_params(20_000, (3, 32, 32), rng.stream(0))["shift"]
     reach = torch.linspace(0, 1, 32)[8] * 31 / 2
     assert shift.abs().max() <= reach
     assert reach == 4
@@ -220,7 +222,7 @@ def test_bilinear_crop_moves_as_far_as_the_public_code():
 
 def test_bilinear_crop_by_whole_pixels_is_the_crop():
     x, y = batch()
-    corner = augment.load("crop").draw(N, SHAPE, rng.stream(0))["corner"]
+    corner = augment.load("crop").sample_params(N, SHAPE, rng.stream(0))["corner"]
     shift = (corner - 4).flip(1).float()
     whole = augment.load("bilinear_crop").apply(x, y, {"shift": shift})[0]
     torch.testing.assert_close(whole, augment.load("crop").apply(x, y, {"corner": corner})[0], atol=0, rtol=0)
@@ -235,18 +237,18 @@ def test_bilinear_crop_by_whole_pixels_is_the_crop():
 def test_mixup_is_the_mean_image_by_image(k, alpha, variant):
     x, y = batch()
     mixup = augment.load("mixup", k=k, alpha=alpha, variant=variant)
-    draw = mixup.draw(N, SHAPE, rng.stream(0))
-    torch.testing.assert_close(draw["weight"].sum(1), torch.ones(N), atol=1e-6, rtol=0)
-    new_x, new_y = mixup.apply(x, y, draw)
+    params = mixup.sample_params(N, SHAPE, rng.stream(0))
+    torch.testing.assert_close(params["weight"].sum(1), torch.ones(N), atol=1e-6, rtol=0)
+    new_x, new_y = mixup.apply(x, y, params)
     for i in range(N):
-        mix = list(zip(draw["weight"][i], draw["partner"][i], strict=True))
+        mix = list(zip(params["weight"][i], params["partner"][i], strict=True))
         torch.testing.assert_close(new_x[i], sum(w * x[j] for w, j in mix), atol=1e-6, rtol=0)
         torch.testing.assert_close(new_y[i], sum(w * y[j] for w, j in mix), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 2), (7, 4), (7, 7), (128, 16)])
 def test_mixup_partners_are_distinct_and_the_image_comes_first(n, k):
-    partner = augment.load("mixup", k=k).draw(n, SHAPE, rng.stream(0))["partner"]
+    partner = augment.load("mixup", k=k).sample_params(n, SHAPE, rng.stream(0))["partner"]
     assert torch.equal(partner[:, 0], torch.arange(n))
     assert all(len(set(row)) == k for row in partner.tolist())
     assert (partner.flatten().bincount(minlength=n) == k).all()  # every image is used equally often
@@ -254,8 +256,8 @@ def test_mixup_partners_are_distinct_and_the_image_comes_first(n, k):
 
 def test_mixup_partners_are_a_uniform_ordered_sample_without_replacement():
     g = rng.stream(0)
-    draws = torch.stack([_random.partners(5, 3, g) for _ in range(2000)])
-    pair = draws[:, 2, 1] * 5 + draws[:, 2, 2]  # the two partners of image 2: 4 * 3 ordered pairs
+    samples = torch.stack([_random.partners(5, 3, g) for _ in range(2000)])
+    pair = samples[:, 2, 1] * 5 + samples[:, 2, 2]  # the two partners of image 2: 4 * 3 ordered pairs
     counts = pair.bincount(minlength=25)
     assert (counts > 0).sum() == 12
     assert stats.chisquare(counts[counts > 0]).pvalue > 0.01
@@ -264,28 +266,28 @@ def test_mixup_partners_are_a_uniform_ordered_sample_without_replacement():
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0, 3.0])
 def test_mixup_weights_are_dirichlet(alpha):
     """Each weight of three is Beta(alpha, 2 alpha); weights of two images are independent."""
-    weight = augment.load("mixup", k=3, alpha=alpha).draw(5000, SHAPE, rng.stream(0))["weight"]
+    weight = augment.load("mixup", k=3, alpha=alpha).sample_params(5000, SHAPE, rng.stream(0))["weight"]
     for column in weight.T:
         assert stats.kstest(column.double(), stats.beta(alpha, 2 * alpha).cdf).pvalue > 0.005
     assert abs(torch.corrcoef(weight[:, 0].view(2, -1))[0, 1]) < 0.06
 
 
 def test_mixup_without_alpha_weighs_equally():
-    assert (augment.load("mixup", k=4, alpha=None).draw(N, SHAPE, rng.stream(0))["weight"] == 0.25).all()
+    assert (augment.load("mixup", k=4, alpha=None).sample_params(N, SHAPE, rng.stream(0))["weight"] == 0.25).all()
 
 
 def test_mixup_refuses_more_partners_than_the_batch_holds():
     with pytest.raises(ValueError, match=r"k=8.*n=7"):
-        augment.load("mixup", k=8).draw(N, SHAPE, rng.stream(0))
+        augment.load("mixup", k=8).sample_params(N, SHAPE, rng.stream(0))
 
 
 def test_released_mixup_has_one_weight_vector_and_independent_permutations():
     mixup = augment.load("mixup", k=3, variant="released")
-    draws = [mixup.draw(N, SHAPE, rng.stream(seed)) for seed in range(50)]
-    assert all((draw["weight"] == draw["weight"][0]).all() for draw in draws)
-    assert all(sorted(column) == list(range(N)) for draw in draws for column in draw["partner"].T.tolist())
-    assert any(len(set(row)) < 3 for draw in draws for row in draw["partner"].tolist())  # an image mixed with itself
-    assert len({tuple(draw["weight"][0].tolist()) for draw in draws}) == 50
+    samples = [mixup.sample_params(N, SHAPE, rng.stream(seed)) for seed in range(50)]
+    assert all((params["weight"] == params["weight"][0]).all() for params in samples)
+    assert all(sorted(column) == list(range(N)) for params in samples for column in params["partner"].T.tolist())
+    assert any(len(set(row)) < 3 for params in samples for row in params["partner"].tolist())  # an image mixed with itself
+    assert len({tuple(params["weight"][0].tolist()) for params in samples}) == 50
 
 
 # Boxes
@@ -321,9 +323,9 @@ def test_cutmix_pixel_by_pixel_and_its_label_is_the_counted_share(seed, variant)
     n, (c, h, w) = 6, (2, 6, 5)
     x, y = torch.rand(n, c, h, w), torch.eye(n)  # each image has a label of its own, so labels tell pixels' owners
     cutmix = augment.load("cutmix", variant=variant)
-    draw = cutmix.draw(n, (c, h, w), rng.stream(seed))
-    new_x, new_y = cutmix.apply(x, y, draw)
-    for i, (j, (top, left, bottom, right)) in enumerate(zip(draw["partner"].tolist(), draw["box"].tolist(), strict=True)):
+    params = cutmix.sample_params(n, (c, h, w), rng.stream(seed))
+    new_x, new_y = cutmix.apply(x, y, params)
+    for i, (j, (top, left, bottom, right)) in enumerate(zip(params["partner"].tolist(), params["box"].tolist(), strict=True)):
         owned = [0.0] * n
         for row in range(h):
             for column in range(w):
@@ -335,19 +337,19 @@ def test_cutmix_pixel_by_pixel_and_its_label_is_the_counted_share(seed, variant)
 
 def test_cutmix_partners_are_others_and_uniform():
     cutmix, g = augment.load("cutmix"), rng.stream(0)
-    partner = torch.stack([cutmix.draw(5, SHAPE, g)["partner"] for _ in range(500)])
+    partner = torch.stack([cutmix.sample_params(5, SHAPE, g)["partner"] for _ in range(500)])
     assert (partner != torch.arange(5)).all()
     for i in range(5):
         counts = partner[:, i].bincount(minlength=5)
         assert stats.chisquare(counts[counts > 0]).pvalue > 0.002
     with pytest.raises(ValueError, match=r"n=1"):
-        cutmix.draw(1, SHAPE, g)
+        cutmix.sample_params(1, SHAPE, g)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
 def test_cutmix_is_active_with_its_probability_image_by_image(probability):
     """With alpha large lambda is nearly 1/2, so that no active box is empty."""
-    box = augment.load("cutmix", probability=probability, alpha=100.0).draw(2000, (3, 32, 32), rng.stream(0))["box"]
+    box = augment.load("cutmix", probability=probability, alpha=100.0).sample_params(2000, (3, 32, 32), rng.stream(0))["box"]
     assert abs((_box.area(box) > 0).float().mean() - probability) < 0.04
 
 
@@ -356,7 +358,7 @@ def test_cutmix_area_before_clipping_is_beta(alpha):
     """Where a box is not clipped its sides are sqrt(1 - lambda) of the image's; seen on the boxes that touch no border."""
     n, side = 5000, 1000
     g, same = rng.stream(0), rng.stream(0)
-    box = augment.load("cutmix", alpha=alpha, probability=1.0).draw(n, (1, side, side), g)["box"]
+    box = augment.load("cutmix", alpha=alpha, probability=1.0).sample_params(n, (1, side, side), g)["box"]
     share = _random.dirichlet(n, 2, alpha, same)[:, 1]
     assert stats.kstest(share.double(), stats.beta(alpha, alpha).cdf).pvalue > 0.01
     whole = ((box[:, :2] > 0) & (box[:, 2:] < side)).all(1)
@@ -365,11 +367,11 @@ def test_cutmix_area_before_clipping_is_beta(alpha):
 
 
 def test_released_cutmix_has_one_box_and_one_activation_a_batch():
-    draws = [augment.load("cutmix", variant="released").draw(N, (3, 32, 32), rng.stream(seed)) for seed in range(200)]
-    assert all((draw["box"] == draw["box"][0]).all() for draw in draws)
-    active = [draw for draw in draws if _box.area(draw["box"])[0] > 0]
+    samples = [augment.load("cutmix", variant="released").sample_params(N, (3, 32, 32), rng.stream(seed)) for seed in range(200)]
+    assert all((params["box"] == params["box"][0]).all() for params in samples)
+    active = [params for params in samples if _box.area(params["box"])[0] > 0]
     assert 70 <= len(active) <= 125
-    assert any((draw["partner"] == torch.arange(N)).any() for draw in draws)  # an image may meet itself
+    assert any((params["partner"] == torch.arange(N)).any() for params in samples)  # an image may meet itself
     inner = [d["box"][0] for d in active if d["box"][0, :2].min() > 0 and d["box"][0, 2:].max() < 32]
     assert inner
     assert all(((box[2:] - box[:2]) % 2 == 0).all() for box in inner)
@@ -379,27 +381,29 @@ def test_released_cutmix_has_one_box_and_one_activation_a_batch():
 def test_cutout_pixel_by_pixel(fill):
     x, y = batch(30)
     cutout = augment.load("cutout", fill=fill)
-    draw = cutout.draw(30, SHAPE, rng.stream(0))
-    new_x, new_y = cutout.apply(x, y, draw)
+    params = cutout.sample_params(30, SHAPE, rng.stream(0))
+    new_x, new_y = cutout.apply(x, y, params)
     slow = x.clone()
-    for i, (top, left, bottom, right) in enumerate(draw["box"].tolist()):
+    for i, (top, left, bottom, right) in enumerate(params["box"].tolist()):
         for channel in range(3):
             slow[i, channel, top:bottom, left:right] = fill[channel % len(fill)]
     assert torch.equal(new_x, slow)
     assert new_y is y
-    assert len({tuple(box) for box in draw["box"].tolist()}) > 20
+    assert len({tuple(box) for box in params["box"].tolist()}) > 20
 
 
 @pytest.mark.parametrize(("shape", "side"), [((3, 32, 32), 16), ((1, 16, 16), 8), ((3, 12, 10), 5)])
 def test_cutout_paints_half_a_side(shape, side):
-    box = augment.load("cutout").draw(500, shape, rng.stream(0))["box"]
+    box = augment.load("cutout").sample_params(500, shape, rng.stream(0))["box"]
     assert (box[:, 2:] - box[:, :2]).amax(0).tolist() == [side, side]
 
 
 def test_released_cutout_is_one_square_of_18_pixels_a_batch():
-    draws = [augment.load("cutout", variant="released").draw(N, (3, 32, 32), rng.stream(seed))["box"] for seed in range(50)]
-    assert all((box == box[0]).all() for box in draws)
-    assert max((box[0, 2] - box[0, 0]).item() for box in draws) == 18
+    samples = [
+        augment.load("cutout", variant="released").sample_params(N, (3, 32, 32), rng.stream(seed))["box"] for seed in range(50)
+    ]
+    assert all((box == box[0]).all() for box in samples)
+    assert max((box[0, 2] - box[0, 0]).item() for box in samples) == 18
 
 
 # Noise
@@ -428,7 +432,7 @@ def test_released_laplace_clips_the_noise_at_one_scale():
 
 
 @pytest.mark.parametrize("name", NOISY)
-def test_noise_leaves_the_pixel_range_unless_clipped_and_needs_its_stream(name):
+def test_noise_leaves_the_pixel_range_unless_clipped_and_needs_its_generator(name):
     x, y = batch()
     free, clipped = (augment.load(name, clip=clip).apply(x, y, {}, rng.stream(0))[0] for clip in (False, True))
     assert free.min() < 0
@@ -444,10 +448,10 @@ def test_noise_leaves_the_pixel_range_unless_clipped_and_needs_its_stream(name):
 def test_a_pipeline_applies_its_parts_in_order():
     x, y = batch()
     pipe = augment.pipeline("flip + crop(pad=2) + mixup(k=3) + laplace(scale=0.01)")
-    draws = pipe.draw(N, SHAPE, rng.stream(0))
+    samples = pipe.sample_params(N, SHAPE, rng.stream(0))
     slow_x, slow_y, noise = x, y, rng.stream(0, "noise")
-    for part, draw in zip(pipe.parts, draws, strict=True):
-        slow_x, slow_y = part.apply(slow_x, slow_y, draw, noise)
-    new_x, new_y = pipe.apply(x, y, draws, rng.stream(0, "noise"))
+    for part, params in zip(pipe.parts, samples, strict=True):
+        slow_x, slow_y = part.apply(slow_x, slow_y, params, noise)
+    new_x, new_y = pipe.apply(x, y, samples, rng.stream(0, "noise"))
     assert torch.equal(new_x, slow_x)
     assert torch.equal(new_y, slow_y)

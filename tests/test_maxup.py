@@ -1,4 +1,4 @@
-"""MaxUp against a loop over images and draws; what its judge may not touch; when it begins."""
+"""MaxUp against a loop over images and samples; the loss that it asks for leaves the network as it is; when it begins."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from poisonlib.training import Numerics, Recipe
 
 N, SHAPE, CLASSES = 7, (1, 8, 8), 10
 INNER = ["cutout", "cutmix", "mixup(k=3)", "cutout + laplace(scale=0.05)"]
-NET = models.load("resnet8", width=4)
+NET = models.load("cifar_resnet", depth=8, width=4, shortcut="projection")
 
 
 def network():
@@ -27,20 +27,20 @@ def batch(n=N):
     return x, F.one_hot(torch.randint(CLASSES, (n,), generator=g), CLASSES).double()
 
 
-def judge_of(net):
-    """The loss of each image, all at once, as training has it."""
+def losses_of(net):
+    """The loss of each image, all at once, as in training."""
     return lambda x, y: F.cross_entropy(net(x), y, reduction="none").detach()
 
 
 def never(x, y):
-    raise AssertionError("nobody shall be asked")
+    raise AssertionError("the loss must not be asked for")
 
 
 def slowly(net, inner, m, x, y, choice, noise):
-    """(images, labels, number of the draw): image by image and draw by draw, the one with the largest loss."""
+    """(images, labels, which sample): image by image and sample by sample, the one with the largest loss."""
     parts, shape = pipeline(inner), tuple(x.shape[1:])
-    draws = [parts.draw(len(x), shape, choice) for _ in range(m)]
-    views = [parts.apply(x, y, draw, noise) for draw in draws]
+    samples = [parts.sample_params(len(x), shape, choice) for _ in range(m)]
+    views = [parts.apply(x, y, params, noise) for params in samples]
     chosen = []
     for i in range(len(x)):
         losses = [-(view_y[i] * net(view_x[i : i + 1])[0].log_softmax(0)).sum().item() for view_x, view_y in views]
@@ -50,11 +50,11 @@ def slowly(net, inner, m, x, y, choice, noise):
 
 
 @pytest.mark.parametrize("inner", INNER)
-def test_maxup_is_the_worst_of_each_images_draws(inner):
+def test_maxup_takes_the_worst_sample_of_each_image(inner):
     net, (x, y) = network(), batch()
     maxup = augment.load("maxup", inner=inner, m=4)
-    draw = maxup.draw(N, SHAPE, rng.stream(1))
-    new_x, new_y = maxup.apply(x, y, draw, rng.stream(1, "noise"), judge_of(net))
+    params = maxup.sample_params(N, SHAPE, rng.stream(1))
+    new_x, new_y = maxup.apply(x, y, params, rng.stream(1, "noise"), losses_of(net))
     slow_x, slow_y, chosen = slowly(net, inner, 4, x, y, rng.stream(1), rng.stream(1, "noise"))
     assert len(set(chosen)) > 2
     assert torch.equal(new_x, slow_x)
@@ -62,52 +62,52 @@ def test_maxup_is_the_worst_of_each_images_draws(inner):
 
 
 @pytest.mark.parametrize("inner", INNER)
-def test_without_a_judge_each_image_has_its_first_draw(inner):
+def test_without_a_loss_each_image_gets_its_first_sample(inner):
     x, y = batch()
     maxup, parts = augment.load("maxup", inner=inner, m=3), pipeline(inner)
-    result = maxup.apply(x, y, maxup.draw(N, SHAPE, rng.stream(1)), rng.stream(1, "noise"))
-    first = parts.apply(x, y, parts.draw(N, SHAPE, rng.stream(1)), rng.stream(1, "noise"))
+    result = maxup.apply(x, y, maxup.sample_params(N, SHAPE, rng.stream(1)), rng.stream(1, "noise"))
+    first = parts.apply(x, y, parts.sample_params(N, SHAPE, rng.stream(1)), rng.stream(1, "noise"))
     assert torch.equal(result[0], first[0])
     assert torch.equal(result[1], first[1])
 
 
-def test_the_gradient_is_that_of_the_chosen_draws():
+def test_the_gradient_is_that_of_the_chosen_samples():
     """What an adaptive attacker needs: the choice is a constant."""
     net, (x, y) = network(), batch(3)
     maxup = augment.load("maxup", inner="cutout + mixup(k=2)", m=3)
-    draw = maxup.draw(3, SHAPE, rng.stream(1))
+    params = maxup.sample_params(3, SHAPE, rng.stream(1))
     slow_x, _, _ = slowly(net, "cutout + mixup(k=2)", 3, x, y, rng.stream(1), None)
-    assert torch.equal(maxup.apply(x, y, draw, None, judge_of(net))[0], slow_x)
-    assert torch.autograd.gradcheck(lambda x: maxup.apply(x, y, draw, None, judge_of(net))[0], x.requires_grad_())
+    assert torch.equal(maxup.apply(x, y, params, None, losses_of(net))[0], slow_x)
+    assert torch.autograd.gradcheck(lambda x: maxup.apply(x, y, params, None, losses_of(net))[0], x.requires_grad_())
 
 
-def test_released_maxup_is_m_cutouts_one_upon_the_other_and_asks_nobody():
+def test_released_maxup_is_m_cutouts_one_upon_the_other_and_needs_no_loss():
     x, y = batch()
     inner = augment.load("cutout", variant="released")
     maxup = augment.load("maxup", inner="cutout(variant='released')", m=4, start=6, variant="released")
-    new_x, new_y = maxup.apply(x, y, maxup.draw(N, SHAPE, rng.stream(1)), None, never)
+    new_x, new_y = maxup.apply(x, y, maxup.sample_params(N, SHAPE, rng.stream(1)), None, never)
     slow, g = x.clone(), rng.stream(1)
     for _ in range(4):
-        for i, (top, left, bottom, right) in enumerate(inner.draw(N, SHAPE, g)["box"].tolist()):
+        for i, (top, left, bottom, right) in enumerate(inner.sample_params(N, SHAPE, g)["box"].tolist()):
             slow[i, :, top:bottom, left:right] = 0
     assert torch.equal(new_x, slow)
     assert torch.equal(new_y, y)
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_draws_of_many_batches_are_those_of_each(variant):
-    """As the loop has them: joined, moved and split."""
+def test_samples_of_many_batches_are_those_of_each_batch(variant):
+    """Joined, moved and split, as in the training loop."""
     net, parts = network(), pipeline(f"flip + maxup(m=3, inner='cutout + mixup(k=2)', variant={variant!r})")
-    together = parts.drawn([N, 5], SHAPE, rng.stream(1), "cpu")
+    together = parts.sample_batches([N, 5], SHAPE, rng.stream(1), "cpu")
     g = rng.stream(1)
-    for n, draws in zip((N, 5), together, strict=True):
+    for n, samples in zip((N, 5), together, strict=True):
         x, y = batch(n)
-        results = [parts.apply(x, y, made, None, judge_of(net)) for made in (draws, parts.draw(n, SHAPE, g))]
+        results = [parts.apply(x, y, made, None, losses_of(net)) for made in (samples, parts.sample_params(n, SHAPE, g))]
         assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("numbers", "message"),
+    ("values", "message"),
     [
         ({"m": 0}, "m=0: choose"),
         ({"start": -1}, "start=-1: choose"),
@@ -118,9 +118,9 @@ def test_draws_of_many_batches_are_those_of_each(variant):
         ({"inner": ""}, "choose one or more"),
     ],
 )
-def test_refusals(numbers, message):
+def test_values_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        augment.load("maxup", **numbers)
+        augment.load("maxup", **values)
 
 
 def test_an_unknown_inner_augmentation_is_refused_at_once():
@@ -136,50 +136,50 @@ def train():
     return data.load("digits", "train", limit=96)
 
 
-def recipe(epochs, **numbers):
-    return Recipe(epochs=epochs, batch=32, rate=0.05, drops=(), augment="flip", **numbers)
+def recipe(epochs, **values):
+    return Recipe(epochs=epochs, batch_size=32, lr=0.05, milestones=(), augment="flip", **values)
 
 
 def bytes_of(net):
     return b"".join(tensor.contiguous().numpy().tobytes() for tensor in net.state_dict().values())
 
 
-def test_training_is_on_the_worst_draws_and_on_nothing_else(train):
-    """Two epochs of the slow way: judged in eval mode image by image, then one plain step on the chosen draws."""
+def test_training_uses_the_worst_samples_and_nothing_else(train):
+    """Two epochs the slow way: losses in eval mode image by image, then one plain step on the chosen samples."""
     fast, slow = (training.initialise(NET, train, 0) for _ in range(2))
     with training.settings(Numerics()):
         training.fit(fast, train, recipe(2), seed=4, augment=pipeline("maxup(m=3, inner='cutout + laplace(scale=0.05)', start=0)"))
         order, choice, noise = (rng.stream(4, purpose) for purpose in ("order", "augmentation", "noise"))
-        optimiser, flip = recipe(2).optimise(slow.parameters()), augment.load("flip")
+        optimizer, flip = recipe(2).make_optimizer(slow.parameters()), augment.load("flip")
         for _ in range(2):
             for at in torch.randperm(96, generator=order).split(32):
                 x, y = train.images[at] / 255, F.one_hot(train.labels[at], 10).float()
-                x, y = flip.apply(x, y, flip.draw(32, SHAPE, choice))
+                x, y = flip.apply(x, y, flip.sample_params(32, SHAPE, choice))
                 x, y, _ = slowly(slow.eval(), "cutout + laplace(scale=0.05)", 3, x, y, choice, noise)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 F.cross_entropy(slow.train()(x), y).backward()
-                optimiser.step()
+                optimizer.step()
     for name, tensor in fast.state_dict().items():
         torch.testing.assert_close(tensor.float(), slow.state_dict()[name].float(), rtol=1e-3, atol=1e-4, msg=name)
 
 
 @dataclass(frozen=True)
-class Spy:
-    """An augmentation that only looks at what its judge does to a network; part of it may already stand in eval mode."""
+class Spy(augment.Augment):
+    """An augmentation that changes nothing and checks what ``per_sample_loss`` does to a network, part of which may be in eval mode."""
 
     net: torch.nn.Module
     still: bool
     seen: list
     adversarial: ClassVar[bool] = True
 
-    def draw(self, n, shape, generator):
+    def sample_params(self, n, shape, generator):
         return {"nothing": torch.zeros(n)}
 
-    def apply(self, x, y, draw, generator=None, judge=None):
+    def apply(self, x, y, params, generator=None, per_sample_loss=None):
         if self.still:
             self.net.body.stem.eval()
         before = self.state()
-        losses = judge(x, y)
+        losses = per_sample_loss(x, y)
         assert self.state() == before
         assert not losses.requires_grad
         modes = [module.training for module in self.net.modules()]
@@ -198,7 +198,7 @@ class Spy:
 @pytest.mark.parametrize(
     ("still", "frozen", "modes"), [(False, False, {True}), (True, False, {True, False}), (False, True, {True, False})]
 )
-def test_the_judge_leaves_no_trace(train, still, frozen, modes):
+def test_asking_for_the_loss_leaves_the_network_as_it_is(train, still, frozen, modes):
     net, seen = training.initialise(NET, train, 0), []
     training.fit(net, train, recipe(2, frozen=frozen), seed=0, augment=Pipeline((Spy(net, still, seen),)))
     assert seen == [modes] * 6
