@@ -2,13 +2,13 @@
 
 There is one TOML file for each paper. Its keys: ``[paper]`` (bibliography); one section for each table, with ``place``,
 ``caption``, ``columns`` (name, measure, unit), ``rows`` (cells exactly as printed), ``trials`` (as stated) and ``binary`` (true if
-one trial is one hit or miss, so that a success rate must be k/n); ``victims`` is the number of models scored in one
-trial (default 1); ``means``, ``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``);
+one trial is one hit or miss, so that a success rate must be k/n); ``victims`` is the number of models scored in one trial (default
+1); ``means``, ``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``);
 ``notes`` have a kind: ``contradiction`` (the paper, or its code, says otherwise elsewhere), ``error`` (the printed standard error
-does not follow from the paper's own rule), ``trials`` (no k/n at the stated n), ``difference`` (a printed difference that its table
-does not confirm), ``layout``. ``[[stated]]`` are results in the running text and ``[[finding]]`` what a replication can check, each
-a quoted sentence with its ``checks``; ``[settings]`` are the stated conditions, ``[[figure]]`` what a figure shows. " / " in a name
-separates the levels of a printed heading; " #2" marks the second of two rows with the same name.
+does not follow from the paper's own rule), ``trials`` (no k/n at the stated n), ``difference`` (a printed difference that its
+table does not confirm), ``layout``. ``[[stated]]`` are results in the running text and ``[[finding]]`` what a replication can
+check, each a quoted sentence with its ``checks``; ``[settings]`` are the stated conditions, ``[[figure]]`` what a figure shows. "
+/ " in a name separates the levels of a printed heading; " #2" marks the second of two rows with the same name.
 """
 
 import functools

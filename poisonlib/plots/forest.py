@@ -17,7 +17,8 @@ from .style import CHANCE, PAPER, ROOM, colours, short, small_print
 
 OURS = "ours, 95 % interval"
 WIDEST, NARROWEST, PANEL = 8.6, 4.6, 2.6  # inches: of the figure, and of one of its panels at most
-LETTER = 0.072  # inches of one letter of a label
+LETTER, LINE = 0.072, 46  # inches of one letter of a label, and letters in its lines
+GAP = 0.28  # inches between panels
 ABOVE, BELOW = 0.65, 0.8  # inches above and below the rows: headings; scale and legend
 
 
@@ -100,18 +101,18 @@ def draw(
     title: str, rows: Sequence[str], headings: Sequence[Heading], marks: Sequence[Mark], note: str = "", width: float | None = None
 ) -> Drawing:
     """All marks in per cent: rows downwards, a panel for each heading, ``note`` at the lower edge, ``width`` in inches."""
-    labels = [fill(short(row, 80), 42) for row in rows]
+    labels = [fill(short(row, 3 * LINE - 12), LINE) for row in rows]
     lines, tallest = "\n".join(labels).splitlines(), max(label.count("\n") + 1 for label in labels)
     where = list(dict.fromkeys(name for mark in marks for name, _ in mark.ours))
     legend = math.ceil((len(where) + 2) / (columns := 3 if len(where) < 2 else 2))  # lines
-    room, height = ROOM * bool(note), (0.12 + 0.12 * tallest) * len(rows)
+    room, height = ROOM * bool(note), (0.1 + 0.14 * tallest) * len(rows)
     below = BELOW + room + 0.19 * (legend - 1)
     left, above = 0.25 + LETTER * max(map(len, lines)), ABOVE if title else ABOVE - 0.25
     wide = width or min(WIDEST, max(NARROWEST, left + PANEL * len(headings) + 0.15))
     panel, tall = (0.985 * wide - left) / len(headings), below + height + above
     figure = Drawing((wide, tall))
     for i, heading in enumerate(headings):
-        axis = figure.add_axes(((left + i * panel) / wide, below / tall, 0.92 * panel / wide, height / tall))
+        axis = figure.add_axes(((left + i * panel) / wide, below / tall, (panel - GAP) / wide, height / tall))
         axis.set_title(fill(heading.name, int(panel / LETTER)), fontsize=SIZE, y=1.0)  # a given place need not be found
         _scale(axis, heading, [mark for mark in marks if headings[mark.heading].measure == heading.measure])
         _ground(axis, [] if i else labels, len(rows), 0.3 / height)
@@ -130,7 +131,7 @@ def _scale(axis: Axes, heading: Heading, marks: Sequence[Mark]) -> None:
     left = 0 if heading.measure == "success" or not rates else max(0, math.floor(100 * min(rates) - 3))
     span = 100 - left
     step = 5 if span <= 25 else 10 if span <= 50 else 25 if left else 50
-    ticks = [left, *(tick for tick in range(0, 101, step) if tick > left + 0.15 * span)]
+    ticks = [left, *(tick for tick in range(0, 101, step) if tick > left + 0.2 * span)]
     edge = 0.0 if left else 0.03 * span
     axis.set(xlim=(left - edge, 100 + 0.03 * span), xticks=ticks, yticks=())
     axis.tick_params(labelsize=SIZE)
