@@ -19,7 +19,8 @@ class Parameter:
     """One line of a notebook's parameter cell: its default, and what its comment says of the choices.
 
     A comment begins with ``one of: a, b;`` for a list of choices, with ``a profile of "backdoor";`` for the profiles of a scenario,
-    or with ``from 1;`` for a least value. What follows is for the reader.
+    with ``a data set`` for anything that `poisonlib.data.source` reads, or with ``from 1;`` for a least value. What follows is for
+    the reader. It must not hold a ``=``: papermill would not recognise the line.
     """
 
     name: str
@@ -27,7 +28,10 @@ class Parameter:
     help: str
 
     def read(self, text: str):
-        """The value that a command line means. Raises ValueError that names the value and the choices."""
+        """The value that a command line means.
+
+        Raises ValueError that names the value and the choices; for an unknown data set LookupError or TypeError.
+        """
         value = self._literal(text)
         if type(value) is not type(self.default):
             raise ValueError(f"{self.name}={text}: a {type(self.default).__name__} is wanted, such as {self.default!r}")
@@ -36,6 +40,10 @@ class Parameter:
                 raise ValueError(f"{self.name}={text}: choose one of: {', '.join(choices)}")
         elif self.least is not None and value < self.least:
             raise ValueError(f"{self.name}={text}: from {self.least}")
+        elif self.help.startswith("a data set"):
+            from . import data
+
+            data.source(value)
         return value
 
     def _literal(self, text: str):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import nbformat
+import papermill
 import pytest
 
 from poisonlib import notebooks, paths
@@ -47,6 +48,12 @@ class TestEveryNotebook:
         for parameter in notebooks.parameters(name).values():
             assert parameter.help, f"{parameter.name} has no word of help"
             assert parameter.read(str(parameter.default)) == parameter.default
+
+    def test_papermill_shows_every_parameter_with_its_type_and_help(self, name):
+        shown = papermill.inspect_notebook(str(notebooks.path(name)))
+        assert {each: (entry["inferred_type_name"], entry["help"]) for each, entry in shown.items()} == {
+            each: (type(parameter.default).__name__, parameter.help) for each, parameter in notebooks.parameters(name).items()
+        }
 
     def test_a_grid_can_be_repeated_and_extended(self, name):
         parameters = notebooks.parameters(name)
@@ -117,6 +124,8 @@ class TestParameters:
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "-1"})
         with pytest.raises(ValueError, match="again=2: a bool is wanted"):
             notebooks.read_parameters("strong_augmentation_table1", {"again": "2"})
+        with pytest.raises(LookupError, match=r"poisonlib\.data has no 'mnist'; choose one of: cifar, digits"):
+            notebooks.read_parameters("strong_augmentation_figure1", {"dataset": "mnist"})
         with pytest.raises(LookupError, match="00_tour"):
             notebooks.path("tour")
 
