@@ -21,15 +21,15 @@ NETWORKS = {
     "padding by name": lambda: nn.Conv2d(2, 4, 3, padding="same"),
     "padding by reflection": lambda: nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"),
     "batch norm": lambda: nn.BatchNorm2d(2),
-    "batch norm without numbers": lambda: nn.BatchNorm2d(2, affine=False),
+    "batch norm without parameters": lambda: nn.BatchNorm2d(2, affine=False),
     "all together": lambda: nn.Sequential(
         *(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.BatchNorm2d(4))
     ),
 }
 
 
-def lived(network: nn.Module) -> nn.Module:
-    """In eval mode, with statistics and numbers as after some training."""
+def settled(network: nn.Module) -> nn.Module:
+    """In eval mode, with statistics and parameters as after some training."""
     generator = stream(4)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -55,7 +55,7 @@ def derivatives(network, x, cheap, training=False):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_derivative_is_that_of_pytorch(name, training):
     with seeded(1, "weights"):
-        network = lived(NETWORKS[name]()).double()
+        network = settled(NETWORKS[name]()).double()
     x = torch.rand((4, 2, 6, 5), generator=stream(2)).double()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     usual = derivatives(network, x, False, training)
@@ -75,7 +75,7 @@ def test_a_first_derivative_that_cannot_be_differentiated_again_is_refused_rathe
 
 def passes(cheap: bool) -> float:
     """Multiplications of one craft's gradient, in forward passes."""
-    network = models.load("resnet18", width=4).build(10, (3, 16, 16), (0.5,) * 3, (0.25,) * 3).eval()
+    network = models.load("resnet", depth=18, width=4).build(10, (3, 16, 16), (0.5,) * 3, (0.25,) * 3).eval()
     x = torch.rand(2, 3, 16, 16).requires_grad_()
     with Flops() as forward:
         network(x)

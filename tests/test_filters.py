@@ -1,4 +1,4 @@
-"""Filters: what each owes for being in the folder, and each against the slow way and planted poisons."""
+"""Filters: what each must do, and each against a slow implementation and planted poisons."""
 
 import math
 
@@ -36,11 +36,11 @@ def planted(sizes=(100, 80, 60), share=0.15, d=24, distance=8.0, seed=0, beside=
     )
 
 
-def removed(verdict, labels, label):
-    return int((~verdict.keep & (labels == label)).sum())
+def removed(result, labels, label):
+    return int((~result.keep & (labels == label)).sum())
 
 
-# What every file in the folder owes
+# What every filter must do
 
 ALL = [filters.load(name) for name in filters.names()]
 ALL += [filters.load(name, variant="released") for name in filters.names() if hasattr(filters.load(name), "variant")]
@@ -48,57 +48,57 @@ ALL += [filters.load(name, variant="released") for name in filters.names() if ha
 
 @pytest.mark.parametrize("choice", ALL, ids=registry.label)
 class TestContract:
-    def test_it_judges_each_image_and_ranks_planted_poisons_high(self, choice):
+    def test_it_scores_each_image_and_ranks_planted_poisons_high(self, choice):
         features, labels, poisoned = planted(beside=0)
         before = features.clone(), labels.clone()
-        verdict = choice.judge(features, labels)
-        assert verdict.keep.shape == verdict.scores.shape == labels.shape
-        assert verdict.scores.isfinite().all()
+        result = choice.score(features, labels)
+        assert result.keep.shape == result.scores.shape == labels.shape
+        assert result.scores.isfinite().all()
         assert torch.equal(features, before[0])
         assert torch.equal(labels, before[1])
         attacked = labels == 1
-        assert _roc.roc(verdict.scores[attacked], poisoned[attacked])[2] > 0.99
+        assert _roc.roc(result.scores[attacked], poisoned[attacked])[2] > 0.99
 
-    def test_it_says_the_same_twice(self, choice):
+    def test_it_is_deterministic(self, choice):
         features, labels, _ = planted()
-        first, second = (choice.judge(features, labels) for _ in range(2))
+        first, second = (choice.score(features, labels) for _ in range(2))
         assert torch.equal(first.keep, second.keep)
         assert torch.equal(first.scores, second.scores)
 
     def test_the_order_of_the_images_does_not_matter(self, choice):
         features, labels, _ = planted((0, 400))
         order = torch.randperm(400, generator=torch.Generator().manual_seed(1))
-        first, second = choice.judge(features, labels), choice.judge(features[order], labels[order])
+        first, second = choice.score(features, labels), choice.score(features[order], labels[order])
         assert torch.equal(first.keep[order], second.keep)
         torch.testing.assert_close(first.scores[order], second.scores, atol=0.05, rtol=0.01)  # FastICA stops at a tolerance
 
     def test_classes_of_one_and_two_and_labels_with_gaps(self, choice):
         features, labels, _ = planted((40, 30, 2, 1))
-        verdict = choice.judge(features, labels * 7)
+        result = choice.score(features, labels * 7)
         for label, size in ((2, 2), (3, 1)):
-            assert removed(verdict, labels, label) < size
+            assert removed(result, labels, label) < size
 
-    def test_constant_features_are_no_reason_to_fail(self, choice):
-        verdict = choice.judge(torch.ones(20, 6), torch.arange(20) % 2)
-        assert verdict.scores.abs().max() < 1e-9
-        assert verdict.keep.any()
+    def test_constant_features_do_not_fail(self, choice):
+        result = choice.score(torch.ones(20, 6), torch.arange(20) % 2)
+        assert result.scores.abs().max() < 1e-9
+        assert result.keep.any()
 
     def test_no_images_at_all(self, choice):
-        assert choice.judge(torch.ones(0, 6), torch.ones(0, dtype=torch.long)).keep.shape == (0,)
+        assert choice.score(torch.ones(0, 6), torch.ones(0, dtype=torch.long)).keep.shape == (0,)
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf])
-    def test_features_that_are_no_numbers_are_refused(self, choice, bad):
+    def test_features_that_are_nan_or_infinite_are_refused(self, choice, bad):
         features, labels, _ = planted()
         features[3, 2] = bad
         with pytest.raises(ValueError, match="1 of 240 images"):
-            choice.judge(features, labels)
+            choice.score(features, labels)
 
-    def test_a_record_that_loads_again(self, choice):
+    def test_it_loads_again_from_its_description(self, choice):
         assert filters.load(registry.describe(choice)) == choice
 
 
 @pytest.mark.parametrize(
-    ("name", "numbers"),
+    ("name", "values"),
     [
         ("spectral_signatures", {"expected": -0.1}),
         ("spectral_signatures", {"expected": 1.1}),
@@ -109,9 +109,9 @@ class TestContract:
         ("activation_clustering", {"variant": "fast"}),
     ],
 )
-def test_a_wrong_number_is_named_with_what_may_stand_there(name, numbers):
-    with pytest.raises(ValueError, match=f"{next(iter(numbers))}=.*choose"):
-        filters.load(name, **numbers)
+def test_a_wrong_value_is_named_with_what_is_allowed(name, values):
+    with pytest.raises(ValueError, match=f"{next(iter(values))}=.*choose"):
+        filters.load(name, **values)
 
 
 # Spectral signatures
@@ -128,7 +128,7 @@ def test_signature_is_that_of_a_full_singular_value_decomposition(shape):
 @pytest.mark.parametrize(("expected", "multiple", "sizes"), [(0.05, 1.5, (90, 70, 40)), (0.03, 1.0, (150, 40, 4))])
 def test_spectral_removes_what_loops_over_full_decompositions_remove(expected, multiple, sizes):
     features, labels, _ = planted(sizes)
-    verdict = filters.load("spectral_signatures", expected=expected, multiple=multiple).judge(features, labels)
+    result = filters.load("spectral_signatures", expected=expected, multiple=multiple).score(features, labels)
     quota = int(multiple * expected * len(labels))
     gone = set()
     for label in range(len(sizes)):
@@ -138,29 +138,29 @@ def test_spectral_removes_what_loops_over_full_decompositions_remove(expected, m
         direction = np.linalg.svd(values)[2][0]
         ranked = sorted(((float(np.dot(v, direction)) ** 2, i) for v, i in zip(values, rows, strict=True)), reverse=True)
         gone |= {i for _, i in ranked[: min(quota, len(rows) - 1)]}
-    assert set((~verdict.keep).nonzero()[:, 0].tolist()) == gone
-    assert all(removed(verdict, labels, label) == min(quota, size - 1) for label, size in enumerate(sizes))
+    assert set((~result.keep).nonzero()[:, 0].tolist()) == gone
+    assert all(removed(result, labels, label) == min(quota, size - 1) for label, size in enumerate(sizes))
 
 
 def test_spectral_finds_planted_poisons_and_without_them_chance():
-    numbers = {"expected": 0.05, "multiple": 1.5}  # 12 poisons of 240, 18 go in each class
+    values = {"expected": 0.05, "multiple": 1.5}  # 12 poisons of 240, 18 go in each class
     for distance, least, most in ((8.0, 12, 12), (0.0, 0, 8)):
         features, labels, poisoned = planted(distance=distance)
-        verdict = filters.load("spectral_signatures", **numbers).judge(features, labels)
-        assert least <= int((~verdict.keep & poisoned).sum()) <= most
+        result = filters.load("spectral_signatures", **values).score(features, labels)
+        assert least <= int((~result.keep & poisoned).sum()) <= most
 
 
 def test_spectral_takes_its_quota_in_every_class_as_the_public_code_does():
     """1.5 % of the whole set goes from each class: 15 % of a set of ten equal classes."""
     features = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(2000) % 10
-    verdict = filters.load("spectral_signatures").judge(features, labels)
-    assert [removed(verdict, labels, label) for label in range(10)] == [30] * 10
+    result = filters.load("spectral_signatures").score(features, labels)
+    assert [removed(result, labels, label) for label in range(10)] == [30] * 10
 
 
-def test_spectral_breaks_ties_by_row():
-    verdict = filters.load("spectral_signatures", expected=0.2, multiple=1.0).judge(torch.ones(10, 3), torch.zeros(10).long())
-    assert verdict.keep.tolist() == [False] * 2 + [True] * 8
+def test_spectral_breaks_ties_by_position():
+    result = filters.load("spectral_signatures", expected=0.2, multiple=1.0).score(torch.ones(10, 3), torch.zeros(10).long())
+    assert result.keep.tolist() == [False] * 2 + [True] * 8
 
 
 # Activation clustering
@@ -178,40 +178,40 @@ def by_hand(values, variant):
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_clustering_agrees_with_its_pieces_called_by_hand(variant):
     features, labels, _ = planted((200, 160), d=24)
-    verdict = filters.load("activation_clustering", variant=variant).judge(features, labels)
+    result = filters.load("activation_clustering", variant=variant).score(features, labels)
     flagged = []
     for label in (0, 1):
         rows = labels == label
         small, share, silhouette = by_hand(features[rows].double().numpy(), variant)
         flagged.append(variant == "released" or (share < 0.35 and silhouette >= 0.1))
-        assert (~verdict.keep[rows]).tolist() == (small & flagged[-1]).tolist()
-        scores = verdict.scores[rows].numpy()
+        assert (~result.keep[rows]).tolist() == (small & flagged[-1]).tolist()
+        scores = result.scores[rows].numpy()
         assert roc_auc_score(small, scores) == 1.0
         assert (scores[small] > 0).all()
         assert (scores[~small] <= 0).all()
-    assert flagged == [variant == "released", True]  # both branches of the judgement
+    assert flagged == [variant == "released", True]  # both branches of the decision
 
 
 def test_clustering_removes_the_planted_poisons_and_nothing_else():
     features, labels, poisoned = planted((600, 500))
-    verdict = filters.load("activation_clustering").judge(features, labels)
-    assert torch.equal(~verdict.keep, poisoned)
+    result = filters.load("activation_clustering").score(features, labels)
+    assert torch.equal(~result.keep, poisoned)
     clean, labels, _ = planted((600, 500), distance=0.0)
-    assert filters.load("activation_clustering").judge(clean, labels).keep.all()
+    assert filters.load("activation_clustering").score(clean, labels).keep.all()
 
 
-@pytest.mark.parametrize("numbers", [{"size_threshold": 0.1}, {"silhouette_threshold": 0.9}])
-def test_clustering_wants_both_a_small_cluster_and_a_real_split(numbers):
+@pytest.mark.parametrize("values", [{"size_threshold": 0.1}, {"silhouette_threshold": 0.9}])
+def test_clustering_wants_both_a_small_cluster_and_a_real_split(values):
     features, labels, _ = planted((600, 500))
-    assert filters.load("activation_clustering", **numbers).judge(features, labels).keep.all()
+    assert filters.load("activation_clustering", **values).score(features, labels).keep.all()
 
 
 def test_released_clustering_drops_a_cluster_of_every_class_poisoned_or_not():
     features, labels, _ = planted((200, 160, 120), distance=0.0)
-    verdict = filters.load("activation_clustering", variant="released").judge(features, labels)
+    result = filters.load("activation_clustering", variant="released").score(features, labels)
     for label, size in enumerate((200, 160, 120)):
-        assert 0 < removed(verdict, labels, label) <= size / 2
-    assert (~verdict.keep).float().mean() > 0.2
+        assert 0 < removed(result, labels, label) <= size / 2
+    assert (~result.keep).float().mean() > 0.2
 
 
 def test_reduction_is_pca_where_there_is_nothing_for_ica_to_do():
@@ -226,8 +226,8 @@ def test_reduction_is_pca_where_there_is_nothing_for_ica_to_do():
 def test_reduction_falls_back_to_pca_where_ica_does_not_converge(monkeypatch):
     import sklearn.decomposition
 
-    def hasty(k, **numbers):
-        return FastICA(k, **{**numbers, "max_iter": 1, "tol": 1e-12})
+    def hasty(k, **values):
+        return FastICA(k, **{**values, "max_iter": 1, "tol": 1e-12})
 
     values = np.random.default_rng(0).normal(size=(50, 20))
     assert not np.allclose(reduce(values, 10), PCA(10, random_state=0).fit_transform(values))

@@ -11,9 +11,9 @@ from poisonlib import filters
 from poisonlib.filters import deep_knn
 
 
-def knn(k, n, **numbers):
-    """The filter that asks exactly k neighbours of n images."""
-    return filters.load("deep_knn", expected=k / n, multiple=1.0, **numbers)
+def knn(k, n, **values):
+    """The filter with exactly k neighbours for n images."""
+    return filters.load("deep_knn", expected=k / n, multiple=1.0, **values)
 
 
 def blobs(n=120, classes=4, d=6, spread=1.5, seed=0):
@@ -26,20 +26,20 @@ def blobs(n=120, classes=4, d=6, spread=1.5, seed=0):
 
 def loop(features, labels, k, variant):
     """(kept, score) of each image, the slow way: all differences, a full sort, votes one by one."""
-    values, labels, verdict = features.double().numpy(), labels.tolist(), []
+    values, labels, result = features.double().numpy(), labels.tolist(), []
     for i, own in enumerate(labels):
         others = sorted((math.dist(values[i], values[j]), j) for j in range(len(labels)) if j != i)
         votes = collections.Counter(labels[j] for _, j in others[:k])
         same = votes.pop(own, 0)
         against = sum(votes.values()) if variant == "released" else max(votes.values(), default=0)
         score = 0.0 if labels.count(own) == 1 else (against - same) / k
-        verdict.append((score <= 0, score))
-    return verdict
+        result.append((score <= 0, score))
+    return result
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
 @pytest.mark.parametrize(
-    ("k", "numbers"),
+    ("k", "values"),
     [
         (1, {}),
         (5, {"seed": 1}),
@@ -50,13 +50,13 @@ def loop(features, labels, k, variant):
         (6, {"n": 50, "classes": 40, "seed": 6}),
     ],
 )
-def test_it_agrees_with_a_loop_over_images(k, numbers, variant):
-    features, labels = blobs(**numbers)
-    verdict = knn(k, len(labels), variant=variant).judge(features, labels)
+def test_it_agrees_with_a_loop_over_images(k, values, variant):
+    features, labels = blobs(**values)
+    result = knn(k, len(labels), variant=variant).score(features, labels)
     kept, scores = zip(*loop(features, labels, k, variant), strict=True)
-    assert tuple(verdict.keep.tolist()) == kept
-    assert verdict.scores.dtype == torch.float64
-    torch.testing.assert_close(verdict.scores, torch.tensor(scores, dtype=torch.float64), atol=1e-15, rtol=1e-15)
+    assert tuple(result.keep.tolist()) == kept
+    assert result.scores.dtype == torch.float64
+    torch.testing.assert_close(result.scores, torch.tensor(scores, dtype=torch.float64), atol=1e-15, rtol=1e-15)
     assert 0 < sum(kept) < len(kept)  # both outcomes
 
 
@@ -78,14 +78,14 @@ def test_the_vote_on_an_example_made_by_hand(neighbours, paper, released):
     places = [0.0] + [(i + 1.0) * (-1) ** i for i in range(k)] + [100.0 + i for i in range(4)]
     labels = torch.tensor([0, *neighbours, 0, 1, 2, 3])
     for variant, score in (("paper", paper), ("released", released)):
-        verdict = knn(k, len(labels), variant=variant).judge(torch.tensor(places)[:, None], labels)
-        assert verdict.scores[0] == score
-        assert bool(verdict.keep[0]) == (score <= 0)
+        result = knn(k, len(labels), variant=variant).score(torch.tensor(places)[:, None], labels)
+        assert result.scores[0] == score
+        assert bool(result.keep[0]) == (score <= 0)
 
 
 def test_released_removes_all_that_paper_removes_and_more():
     features, labels = blobs(400, classes=6)
-    paper, released = (knn(15, 400, variant=variant).judge(features, labels).keep for variant in ("paper", "released"))
+    paper, released = (knn(15, 400, variant=variant).score(features, labels).keep for variant in ("paper", "released"))
     assert not (released & ~paper).any()
     assert (paper & ~released).any()
 
@@ -95,22 +95,22 @@ def test_it_removes_poisons_that_sit_in_another_class_and_nothing_else():
     poisoned = (labels == 1) & ((labels == 1).cumsum(0) <= 6)
     features[poisoned] += features[labels == 4].mean(0) - features[labels == 1].mean(0)
     for variant in ("paper", "released"):
-        assert torch.equal(~filters.load("deep_knn", variant=variant).judge(features, labels).keep, poisoned)
+        assert torch.equal(~filters.load("deep_knn", variant=variant).score(features, labels).keep, poisoned)
 
 
 def test_released_removes_every_image_of_classes_of_half_k():
     """However well they are apart: 2 % of 1000 images are 20 neighbours, of which 9 can be of one's own class."""
     labels = torch.arange(1000) % 100
     features = torch.eye(100)[labels] * 9 + 0.01 * torch.randn(1000, 100, generator=torch.Generator().manual_seed(0))
-    assert not filters.load("deep_knn", variant="released").judge(features, labels).keep.any()
+    assert not filters.load("deep_knn", variant="released").score(features, labels).keep.any()
 
 
 @pytest.mark.parametrize(("expected", "multiple", "k"), [(0.01, 2.0, 2), (0.29, 1.0, 29), (0.001, 1.0, 1), (0.0, 2.0, 1)])
 def test_k_is_rounded_down_to_at_least_one(expected, multiple, k):
     features, labels = blobs(100)
-    verdict = filters.load("deep_knn", expected=expected, multiple=multiple).judge(features, labels)
-    assert verdict.keep.tolist() == [kept for kept, _ in loop(features, labels, k, "paper")]
-    votes = verdict.scores * k
+    result = filters.load("deep_knn", expected=expected, multiple=multiple).score(features, labels)
+    assert result.keep.tolist() == [kept for kept, _ in loop(features, labels, k, "paper")]
+    votes = result.scores * k
     torch.testing.assert_close(votes, votes.round())
 
 
@@ -118,9 +118,9 @@ def test_images_alone_in_their_class_stay():
     features, labels = blobs(100, classes=2, d=3)
     labels[7], labels[9] = 50, 60
     for variant in ("paper", "released"):
-        verdict = knn(4, 100, variant=variant).judge(features, labels)
-        assert verdict.scores[[7, 9]].tolist() == [0, 0]
-        assert verdict.keep[[7, 9]].all()
+        result = knn(4, 100, variant=variant).score(features, labels)
+        assert result.scores[[7, 9]].tolist() == [0, 0]
+        assert result.keep[[7, 9]].all()
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
@@ -128,7 +128,7 @@ def test_a_shift_of_all_features_changes_nothing(variant):
     features, labels = blobs()
     features = features.double()
     choice = knn(7, 120, variant=variant)
-    here, there = choice.judge(features, labels), choice.judge(features + 1e7, labels)
+    here, there = choice.score(features, labels), choice.score(features + 1e7, labels)
     assert torch.equal(here.scores, there.scores)
     assert torch.equal(here.keep, there.keep)
 
@@ -138,7 +138,7 @@ def test_the_order_and_the_names_of_the_classes_do_not_matter(variant):
     features, labels = blobs()
     order = torch.randperm(120, generator=torch.Generator().manual_seed(1))
     choice = knn(7, 120, variant=variant)
-    first, second = choice.judge(features, labels), choice.judge(features[order], 100 - labels[order])
+    first, second = choice.score(features, labels), choice.score(features[order], 100 - labels[order])
     assert torch.equal(first.scores[order], second.scores)
     assert torch.equal(first.keep[order], second.keep)
 
@@ -148,10 +148,10 @@ def test_chunks_change_nothing(rows, monkeypatch):
     features, labels = blobs()
     choice = knn(7, 120)
     assert deep_knn.chunk_rows(120, 7) > 120  # in one go
-    whole = choice.judge(features, labels)
+    whole = choice.score(features, labels)
     monkeypatch.setattr(deep_knn, "CHUNK_BYTES", rows * deep_knn.row_bytes(120, 7))
     assert deep_knn.chunk_rows(120, 7) == rows
-    parts = choice.judge(features, labels)
+    parts = choice.score(features, labels)
     assert torch.equal(whole.scores, parts.scores)
     assert torch.equal(whole.keep, parts.keep)
 
@@ -166,22 +166,22 @@ def test_a_chunk_and_the_centred_copy_take_less_than_512_mb():
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_duplicates_are_judged_the_same_way_every_time(variant):
+def test_duplicates_get_the_same_scores_every_time(variant):
     features, labels = blobs(40)
     features, labels = features.repeat(5, 1), torch.cat([labels, labels, labels, labels.flip(0), labels])
-    first, second = (knn(9, 200, variant=variant).judge(features, labels) for _ in range(2))
+    first, second = (knn(9, 200, variant=variant).score(features, labels) for _ in range(2))
     assert torch.equal(first.scores, second.scores)
     assert torch.equal(first.keep, second.keep)
     assert first.scores.abs().max() <= 1
 
 
-@pytest.mark.parametrize(("n", "numbers"), [(1, {}), (10, {"expected": 1.0}), (10, {"expected": 0.5, "multiple": 2.0})])
-def test_more_neighbours_than_images_are_refused(n, numbers):
+@pytest.mark.parametrize(("n", "values"), [(1, {}), (10, {"expected": 1.0}), (10, {"expected": 0.5, "multiple": 2.0})])
+def test_more_neighbours_than_images_are_refused(n, values):
     with pytest.raises(ValueError, match=f"neighbours of each of {n} images: choose"):
-        filters.load("deep_knn", **numbers).judge(torch.randn(n, 3), torch.arange(n) % 2)
+        filters.load("deep_knn", **values).score(torch.randn(n, 3), torch.arange(n) % 2)
 
 
-@pytest.mark.parametrize("numbers", [{"expected": -0.1}, {"expected": 1.1}, {"multiple": math.nan}, {"variant": "fast"}])
-def test_a_wrong_number_is_named_with_what_may_stand_there(numbers):
-    with pytest.raises(ValueError, match=f"{next(iter(numbers))}=.*choose"):
-        filters.load("deep_knn", **numbers)
+@pytest.mark.parametrize("values", [{"expected": -0.1}, {"expected": 1.1}, {"multiple": math.nan}, {"variant": "fast"}])
+def test_a_wrong_value_is_named_with_what_is_allowed(values):
+    with pytest.raises(ValueError, match=f"{next(iter(values))}=.*choose"):
+        filters.load("deep_knn", **values)

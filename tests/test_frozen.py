@@ -1,4 +1,4 @@
-"""Transfer with a frozen body: the head alone moves, as a linear classifier trained on features would."""
+"""A frozen feature extractor: the head alone is trained, like a linear classifier on features."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from poisonlib.augment import pipeline
 from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe
 
-HEAD = Recipe(epochs=3, batch=32, rate=0.2, drops=(2,), frozen=True)
+HEAD = Recipe(epochs=3, batch_size=32, lr=0.2, milestones=(2,), frozen=True)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def train():
 
 
 def settled(train):
-    """A network with BatchNorm whose body and statistics have seen an epoch."""
-    network = training.initialise(models.load("resnet8", width=4), train, 0)
-    training.fit(network, train, dataclasses.replace(HEAD, epochs=1, drops=(), frozen=False), seed=7)
+    """A network with BatchNorm after an epoch of training."""
+    network = training.initialise(models.load("cifar_resnet", depth=8, width=4, shortcut="projection"), train, 0)
+    training.fit(network, train, dataclasses.replace(HEAD, epochs=1, milestones=(), frozen=False), seed=7)
     network.zero_grad()
     return network
 
@@ -33,7 +33,7 @@ def bytes_of(module):
 
 @pytest.mark.parametrize("step", [None, steps.load("noisy_sgd")])
 @pytest.mark.parametrize("augment", ["none", "cutout", "maxup(m=2, start=1)"])
-def test_the_body_stays_bit_for_bit_and_the_head_moves(train, augment, step):
+def test_the_body_stays_bit_for_bit_and_the_head_changes(train, augment, step):
     network = settled(train)
     body, head = bytes_of(network.body), bytes_of(network.head)
     assert any("running_mean" in name for name in body)
@@ -43,7 +43,7 @@ def test_the_body_stays_bit_for_bit_and_the_head_moves(train, augment, step):
     assert all(p.grad is None for p in network.body.parameters())
 
 
-def test_what_may_move_is_put_back_also_when_nobody_asks_for_the_rest(train):
+def test_requires_grad_is_restored_even_where_a_training_is_broken_off(train):
     network = settled(train)
     still = next(network.body.parameters()).requires_grad_(False)
     run = training.epochs(network, train, HEAD, seed=0)
@@ -58,7 +58,7 @@ def test_what_may_move_is_put_back_also_when_nobody_asks_for_the_rest(train):
 
 
 def test_it_is_a_linear_classifier_on_features(train):
-    """The same order, on features computed once, with the optimiser's update written out."""
+    """The same order, on features computed once, with the optimizer's update written out."""
     network = settled(train)
     with training.settings(Numerics()):
         features, y = training.features(network, train.images), F.one_hot(train.labels, 10).float()

@@ -165,7 +165,7 @@ def test_training_uses_the_worst_samples_and_nothing_else(train):
 
 @dataclass(frozen=True)
 class Spy(augment.Augment):
-    """An augmentation that changes nothing and checks what ``per_sample_loss`` does to a network, part of which may be in eval mode."""
+    """Changes nothing, and checks what ``per_sample_loss`` does to a network, part of which may be in eval mode."""
 
     net: torch.nn.Module
     still: bool
