@@ -1,7 +1,7 @@
 """Explorers for notebooks: frozen states, pure functions that draw them, and a panel of controls that goes through the states.
 
-Everything an explorer shows is a picture of a state, so that the same call shows it where there are no widgets. Nothing else in the
-package needs this room.
+One sub-package for each explorer: `augmentations`, `poisons`, `results`. Everything that a panel shows is a picture of a state, so
+``render(state)`` shows the same where there are no widgets. No other part of the package imports this one.
 """
 
 from ..plots.drawing import Drawing as Drawing

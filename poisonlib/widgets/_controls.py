@@ -1,7 +1,7 @@
-"""Declarations of controls: which field of a state each one changes, its label, one sentence of help, and what it allows.
+"""Declarations of controls: the field of the state that a control changes, its label, its help text, and the values it allows.
 
-All are plain ipywidgets, which bring keyboard use with them. A declaration's ``widget(value)`` makes the control. What a control
-says goes through `tidy`: browsers count in binary steps, and 0.05 + 19 * 0.05 is not 1.
+``declaration.widget(value)`` makes a plain ipywidgets control, which can be used with the keyboard. Read its value through `tidy`,
+which removes rounding errors: in a browser, 0.05 + 19 * 0.05 is not 1.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LOOK = {"style": {"description_width": "8em"}, "layout": {"width": "auto"}}
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several strings. A value that is not among them is offered as well: a notebook may begin with one of its own."""
+    """One of several strings. An initial value that is not among them is added, as a notebook may start with one of its own."""
 
     field: str
     label: str
@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Words:
-    """Free text with suggestions; taken over at Enter or when the field is left."""
+    """Free text with suggestions. It takes effect when Enter is pressed or the field loses the focus."""
 
     field: str
     label: str
@@ -48,7 +48,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number from ``least`` to ``most``; the range is widened to hold the value that it begins with."""
+    """A whole number from ``least`` to ``most``. The range is extended if the initial value lies outside it."""
 
     field: str
     label: str
@@ -63,7 +63,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Real:
-    """A number from ``least`` to ``most``; the range is widened to hold the value that it begins with."""
+    """A number from ``least`` to ``most``. The range is extended if the initial value lies outside it."""
 
     field: str
     label: str
@@ -81,7 +81,7 @@ class Real:
 
 @dataclass(frozen=True)
 class Tick:
-    """Yes or no."""
+    """True or False."""
 
     field: str
     label: str
@@ -92,7 +92,7 @@ class Tick:
 
 
 def tidy(value):
-    """A control's value without the rounding errors of its steps."""
+    """The value of a control; floats are rounded to 9 decimals."""
     return round(value, 9) if isinstance(value, float) else value
 
 

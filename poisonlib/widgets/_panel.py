@@ -1,4 +1,4 @@
-"""The panel: controls above a picture, and under it one line that says in words what is seen, or why it cannot be."""
+"""The panel: controls, below them a picture, and below that one line that says what it shows, or why nothing can be shown."""
 
 import asyncio
 import dataclasses
@@ -12,10 +12,11 @@ import traitlets
 from ..plots.drawing import Drawing, swept
 from ._controls import Control, tidy
 
-WAIT = 0.12  # seconds of rest after a change before the picture is drawn again
+WAIT = 0.12  # seconds without a change after which the picture is drawn again
 GRID = ipywidgets.Layout(grid_template_columns="repeat(auto-fill, minmax(21em, 1fr))", width="100%")
 
-# ipywidgets gives its sliders a label that screen readers do not see. Views appear a little later than this script runs.
+# ipywidgets does not connect the label of a slider with the slider, so screen readers do not read it. The sliders appear a little
+# later than this script runs.
 NAME_SLIDERS = """
 const name = (tries) => {
     for (const slider of document.querySelectorAll(".poisonlib-panel .widget-slider"))
@@ -27,19 +28,25 @@ name(10);
 
 
 class Picture(ipywidgets.Image):
-    """An image with a name for screen readers: the front end reads ``tooltip`` only where there is an empty ``description``."""
+    """An image with an alternative text: the front end reads it from ``tooltip``, but only if ``description`` is empty."""
 
     description = traitlets.Unicode("").tag(sync=True)
 
 
 class Panel(ipywidgets.VBox):
-    """Goes through states of one frozen dataclass, a control a field.
+    """Shows the states of one frozen dataclass, with a control for each field.
 
-    ``render(state)`` gives the picture and ``words(state)`` the line under it; both are pure. ``notice(state)`` says what takes
-    long about a state, "" if nothing does; it is shown while that happens, and the same words only once, as such work is kept; with
-    it comes ``early(state)``, a picture of what is known before, if there is one. A state that cannot be drawn gives its error in
-    words and leaves the last picture. The picture is drawn again ``WAIT`` seconds after the last change where an event loop runs,
-    as in a kernel, and at once where none does, as in a script.
+    Args:
+        state: the state that is shown first.
+        controls: one declaration for each field that can be changed.
+        render: draws a state; a pure function.
+        words: describes the picture of a state in a line; a pure function.
+        notice: announces slow work on a state; "" if there is none. It is shown while the work runs. The same notice is shown only
+            once, as the results of slow work are cached.
+        early: draws what is known before that work, if anything; it is shown together with the notice.
+
+    If a state cannot be drawn, the panel shows the error message and keeps the last picture. Where an event loop runs, as in a
+    kernel, the picture is drawn again ``WAIT`` seconds after the last change; in a script it is drawn at once.
     """
 
     def __init__(
@@ -66,15 +73,15 @@ class Panel(ipywidgets.VBox):
 
     @property
     def state(self):
-        """What the controls say now. Raises what the dataclass raises for a value that it does not take."""
+        """The state that the controls describe. Raises whatever the dataclass raises for a value that it does not accept."""
         return dataclasses.replace(self.first, **{field: tidy(widget.value) for field, widget in self.controls.items()})
 
     def changed(self, change=None) -> None:
-        """Draw soon; an earlier drawing that has not begun is dropped."""
-        self.soon(WAIT)
+        """Draw after `WAIT` seconds. A drawing that was scheduled before is cancelled."""
+        self.schedule(WAIT)
 
-    def soon(self, wait: float) -> None:
-        """Draw in so many seconds, or at once where nothing could wait for that."""
+    def schedule(self, wait: float) -> None:
+        """Draw after ``wait`` seconds, or at once where no event loop runs."""
         if self.timer:
             self.timer.cancel()
         try:
@@ -83,18 +90,18 @@ class Panel(ipywidgets.VBox):
             self.redraw()
 
     def redraw(self) -> None:
-        """Draw the state now, or what is known of it early, and the rest next. Never raises: in a timer nobody would see it."""
+        """Draw the current state. Never raises: nobody would see an exception in a timer, so the panel shows its message."""
         try:
             with swept():
-                whole = self.draw(self.state)
+                complete = self.draw(self.state)
         except Exception as error:
-            self.say(f"Not shown: {explained(error)}")
+            self.say(f"Not shown: {message(error)}")
         else:
-            if not whole:
-                self.soon(0.0)
+            if not complete:
+                self.schedule(0.0)
 
     def draw(self, state: Any) -> bool:
-        """Whether this was the whole picture; the early one comes once, with the notice."""
+        """Draw a state; returns False if only its early picture was drawn, which happens once, with the notice."""
         if (notice := self.notice(state)) not in self.noticed:
             self.say(notice)
             self.noticed.add(notice)
@@ -106,14 +113,12 @@ class Panel(ipywidgets.VBox):
         return True
 
     def say(self, words: str) -> None:
+        """Show a line of text below the picture."""
         self.line.value = f'<p role="status" style="line-height: 1.4">{html.escape(words)}</p>'
 
 
-def explained(error: Exception) -> str:
-    """An error's own words; those that no package's author wrote with a reader in mind come with the error's name."""
+def message(error: Exception) -> str:
+    """The error's message; for errors that are not about an unsuitable value, preceded by the error's type."""
     words = str(error.args[0]) if error.args else ""
-    return (
-        words
-        if isinstance(error, LookupError | TypeError | ValueError | FileNotFoundError) and words
-        else f"{type(error).__name__}: {error}"
-    )
+    expected = isinstance(error, LookupError | TypeError | ValueError | FileNotFoundError)
+    return words if expected and words else f"{type(error).__name__}: {error}"

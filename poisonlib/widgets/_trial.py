@@ -1,45 +1,48 @@
-"""What the explorers look at: a trial of the smallest profile, its poisons and its victims; each is made once a session."""
+"""The trials that the explorers show, with their images and poisons. Each is made once a session."""
 
 import functools
+from dataclasses import MISSING, fields
 
 import torch
 
-from .. import attacks, data, experiments, registry, training
-from ..augment import Pipeline
+from .. import attacks, experiments, registry
+from ..attacks import Attack
 from ..data import Goal, ImageSet, Poison
-from ..experiments import Trial, crafted
-from ..models import Network
+from ..experiments import Trial, crafting
 
 BACKDOOR, TARGETED = ("backdoor", "quick"), ("targeted", "quick")
-DATA = ("digits", "cifar10(limit=2000)", "cifar100(limit=2000)", "tinyimagenet(limit=2000)")
-VICTIMS = ("none", "undefended", "defended")
 CPU = torch.device("cpu")
 
 
-def trial_of(dataset: str, attack: str, seed: int, defence: str = "none") -> Trial:
-    """A trial of the profile that has numbers for the attack; ``"digits"`` are its own. Raises for unknown names and numbers."""
-    changes = {} if dataset == "digits" else {"data": data.source(dataset)}
-    known = registry.name_of(attacks.load(attack)) in experiments.profile(*TARGETED).attacks
-    where = TARGETED if known else BACKDOOR
-    return experiments.grid(*where, attack=attack, defence=defence, trials=1, first_seed=seed, **changes)[0]
+def trial_of(data: str, attack: str, seed: int, defence: str = "none") -> Trial:
+    """A trial of the quick profile that has values for the attack; any other attack gets the backdoor profile.
+
+    ``"digits"`` means the profile's own data set. Raises LookupError for an unknown name, TypeError for an unknown argument, and
+    ValueError for a value out of range or parts that do not go together.
+    """
+    targeted = registry.name_of(attacks.load(attack)) in experiments.profile(*TARGETED).attacks
+    changes = {} if data == "digits" else {"data": data}
+    table = experiments.grid(
+        *(TARGETED if targeted else BACKDOOR), attack=attack, defence=defence, trials=1, first_seed=seed, **changes
+    )
+    return table[0]
 
 
 def images(trial: Trial, split: str) -> ImageSet:
-    """Raises FileNotFoundError, with what to do, where the data set is not on this machine."""
-    return crafted.images(trial.data, split, CPU)
+    """A split of the trial's data set. Raises FileNotFoundError, with what to do, where the data set is not on this machine."""
+    return crafting.images(trial.data, split, CPU)
 
 
 @functools.lru_cache(maxsize=64)
 def craft(trial: Trial) -> tuple[Poison, Goal]:
+    """The trial's poison and goal."""
     return experiments.craft(trial, "cpu")
 
 
-@functools.lru_cache(maxsize=32)
-def victim(trial: Trial, augment: Pipeline) -> Network:
-    """A network trained under an augmentation on the trial's poisoned set, in eval mode."""
-    train = images(trial, "train")
-    network = training.initialise(trial.model, train, trial.seed)
-    how = {"seed": trial.seed, "augment": augment, "numerics": trial.numerics}
-    with training.settings(trial.numerics):
-        training.fit(network, train.with_poison(craft(trial)[0]), trial.recipe, **how)
-    return network.eval()
+def attack_names() -> tuple[str, ...]:
+    """The attacks of this package that a menu can offer: those of which every field has a default."""
+    return tuple(name for name in attacks.names() if _has_defaults(registry.find(attacks.__name__, Attack, name)))
+
+
+def _has_defaults(cls: type[Attack]) -> bool:
+    return all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(cls))

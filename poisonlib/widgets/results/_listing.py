@@ -1,4 +1,4 @@
-"""Cells as a table: to read, with headings that screen readers know, and to take away as CSV or LaTeX."""
+"""The selected cells as a table: in HTML, with headings for screen readers, and as CSV or LaTeX files."""
 
 import functools
 import html
@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import paths
-from ..experiments.ledger import write_atomically
-from ..papers import Point
-from ..papers.cells import PARTS, Cell, differs, point
+from ... import files, paths
+from ...papers import Point
+from ...papers.cells import PARTS, Cell, differs, point
 
 ROWS = 30
 CELL = "padding: 0 0.6em; text-align: {}"
 
 
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:
-    """A row a cell, rates as shares: for programs."""
+    """One row for each cell; rates are shares. For programs."""
     return pd.DataFrame([_row(cell, point(cell)) for cell in cells])
 
 
@@ -28,7 +27,7 @@ def _row(cell: Cell, measured: Point) -> dict:
         "success": measured.success.value,
         "success low": measured.success.low,
         "success high": measured.success.high,
-        "wanted probability": _mean(cell.probability),
+        "intended probability": _mean(cell.confidence),
         "clean accuracy": measured.accuracy.value,
         "seconds": _mean(cell.seconds),
     }
@@ -39,7 +38,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def printed(cells: Sequence[Cell]) -> pd.DataFrame:
-    """A row a cell, everything as text and rates in per cent: for people."""
+    """One row for each cell; all values are text, rates in per cent. For readers."""
     table = frame(cells)
     percent = {name: [_percent(share) for share in table[name]] for name in table.columns[len(PARTS) + 1 : -1]}
     pairs = zip(percent["success low"], percent["success high"], strict=True)
@@ -48,7 +47,7 @@ def printed(cells: Sequence[Cell]) -> pd.DataFrame:
             "n": table["n"].map(str),
             "success %": percent["success"],
             "95 % interval": [f"{low} to {high}" for low, high in pairs],
-            "wanted probability %": percent["wanted probability"],
+            "intended probability %": percent["intended probability"],
             "clean accuracy %": percent["clean accuracy"],
             "seconds": table["seconds"].map("{:.1f}".format),
         }
@@ -61,10 +60,10 @@ def _percent(share: float) -> str:
 
 @functools.lru_cache(maxsize=32)
 def as_html(cells: tuple[Cell, ...], rows: int = ROWS) -> str:
-    """The first ``rows`` cells as an HTML table; the caption says what all have in common, and how many more there are."""
+    """The first ``rows`` cells as an HTML table. The caption says what all cells have in common, and how many are not shown."""
     left, common = max(len(cells) - rows, 0), [part for part in PARTS[2:] if not differs(part, cells)]
     table = printed(cells[:rows]).drop(columns=common)
-    said = f"{len(cells)} cells chosen" + (f"; {left} more than are shown here, and in the exports" if left else "")
+    said = f"{len(cells)} cells selected" + (f"; {left} are not shown here, but exported" if left else "")
     said += "".join(f" · {getattr(cells[0].setting, part)}" for part in common)
     heads = "".join(f'<th scope="col" style="{_look(name)}">{html.escape(name)}</th>' for name in table.columns)
     body = "".join(_html_row(list(table.columns), row) for row in table.itertuples(index=False, name=None))
@@ -88,7 +87,7 @@ def _look(column: str) -> str:
 
 
 def as_latex(cells: Sequence[Cell]) -> str:
-    """A booktabs table, with LaTeX's special characters escaped."""
+    """A table for LaTeX's package booktabs, with special characters escaped."""
     table = printed(cells)
     columns = "".join("l" if name in PARTS else "r" for name in table.columns)
     style = table.style.hide(axis="index").format(escape="latex").format_index(axis=1, escape="latex")
@@ -96,10 +95,15 @@ def as_latex(cells: Sequence[Cell]) -> str:
 
 
 def save(cells: Sequence[Cell], name: str, suffix: str) -> Path:
-    """Write ``outputs/exports/NAME.csv`` or ``.tex``, whole or not at all. Raises ValueError where there is nothing to write."""
-    if not cells or Path(name).name != name or suffix not in ("csv", "tex"):
-        raise ValueError("nothing is chosen" if not cells else f"{name!r}, {suffix!r}: a plain name is wanted, and csv or tex")
+    """Write ``outputs/exports/NAME.csv`` or ``.tex`` completely or not at all; returns its path.
+
+    Raises ValueError if no cell is selected, for a name with folders, and for another suffix.
+    """
+    if not cells:
+        raise ValueError("no cell is selected")
+    if Path(name).name != name or suffix not in ("csv", "tex"):
+        raise ValueError(f"{name!r}, {suffix!r}: choose a name without folders, and csv or tex")
     text = frame(cells).to_csv(index=False) if suffix == "csv" else as_latex(cells)
     path = paths.outputs() / "exports" / f"{name}.{suffix}"
-    write_atomically(path, text.encode())
+    files.write_atomically(path, text.encode())
     return path

@@ -1,4 +1,4 @@
-"""Pictures of a trade-off, of doses and responses, and of what trials cost."""
+"""Pictures of the results explorer, but for the forest plot: trade-off, dose and response, and the cost of more trials."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -6,18 +6,18 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..papers.cells import Cell, differs, names, point, shared
-from ..papers.costs import Cost, needed
-from ..papers.dose import Curve, Dose, Series
-from ..plots.drawing import SIZE, Drawing
-from ..plots.style import ELSEWHERE, HERE, INK, OURS, looks, short
-from ..plots.trade_off import bars, trade_off_points
+from ...papers.cells import Cell, differs, names, point, shared
+from ...papers.costs import Cost, needed
+from ...papers.dose import Curve, Dose, Series
+from ...plots.drawing import SIZE, Drawing
+from ...plots.style import ELSEWHERE, GUIDE, HERE, INK, OURS, looks, short
+from ...plots.trade_off import bars, trade_off_points
 
-LEGEND = 42  # letters in a line
+LEGEND = 42  # characters in a line
 
 
 def trade_off(cells: Sequence[Cell]) -> Drawing:
-    """Poison success over clean accuracy, a mark a cell with both 95 % intervals; a defender wants the lower right corner."""
+    """Poison success over clean accuracy, a mark with both 95 % intervals for each cell; lower right is best for the defender."""
     labels = [fill(name, LEGEND) for name in _placed(cells)]
     figure, axis = _ground(shared(cells), labels)
     marks = dict(zip(labels, looks(len(labels)), strict=True))
@@ -27,7 +27,7 @@ def trade_off(cells: Sequence[Cell]) -> Drawing:
 
 
 def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
-    """Poison success over a dose: cells with their 95 % intervals, and curves with their 95 % bands where there are any."""
+    """Poison success over a dose: the cells with 95 % intervals, and the fitted curves with 95 % bands, if there are any."""
     strongest, step = [line.cells[-1] for line in lines], 0.008 * max(max(line.doses) - min(line.doses) for line in lines)
     labels = [
         fill(name + ("" if isinstance(line.curve, Curve) else " (no curve)"), LEGEND)
@@ -50,7 +50,9 @@ def dose_response(dose: Dose, lines: Sequence[Series]) -> Drawing:
 
 
 def power(p1: float, p2: float, sure: float, cells: int, costs: Sequence[Cost]) -> Drawing:
-    """Trials a cell needs over the second rate, and the hours of the whole grid for every data set and network on record."""
+    """The number of trials that a cell needs over the second rate, and the hours that the planned grid takes for each data set and
+    network.
+    """
     figure = Drawing()
     trials, axis = needed(p1, p2, sure), figure.add_axes((0.08, 0.15, 0.38, 0.72))
     others = [share / 100 for share in range(101) if abs(share / 100 - p1) > 0.015]
@@ -59,12 +61,12 @@ def power(p1: float, p2: float, sure: float, cells: int, costs: Sequence[Cost]) 
         axis.plot([100 * share for share in mine], [needed(p1, share, sure) for share in mine], color=OURS, lw=1.6)
     axis.plot(100 * p2, trials, "o", color=INK, ms=8)
     axis.annotate(f"{trials}", (100 * p2, trials), xytext=(7, 5), textcoords="offset points", fontsize=SIZE + 1)
-    axis.axvline(100 * p1, color="0.4", ls=":", lw=1)
+    axis.axvline(100 * p1, color=GUIDE, ls=":", lw=1)
     axis.set(yscale="log", xlim=(-3, 103))
     axis.set_yticks((10, 100, 1000, 10_000), ("10", "100", "1000", "10000"))
     axis.minorticks_off()
     axis.set_xlabel("second rate, %", fontsize=SIZE)
-    axis.set_title(f"trials a cell to tell it from {100 * p1:.0f} % (dotted)", fontsize=SIZE)
+    axis.set_title(f"trials in each cell to tell it from {100 * p1:.0f} % (dotted)", fontsize=SIZE)
     axis.tick_params(labelsize=SIZE)
     _hours(figure, trials * cells, costs)
     return figure
@@ -80,13 +82,13 @@ def _hours(figure: Drawing, trials: int, costs: Sequence[Cost]) -> None:
     ]
     axis.set_yticks(range(len(costs)), labels)
     axis.set_ylim(max(len(costs), 4) - 0.4, -0.6)
-    axis.set_title(f"hours for {trials} trials" if costs else "no trial was timed yet", fontsize=SIZE)
+    axis.set_title(f"hours for {trials} trials" if costs else "no trial has been timed yet", fontsize=SIZE)
     axis.locator_params(axis="x", nbins=4)
     axis.tick_params(labelsize=SIZE)
 
 
 def _placed(cells: Sequence[Cell]) -> list[str]:
-    """The cells' names, with the data set and the network wherever these differ: a legend never leaves them open."""
+    """The cells' names, to which the data set and the network are added if they differ among the cells."""
     places = [part for part in ("data", "model") if differs(part, cells)]
     found = []
     for cell, name in zip(cells, names(cells), strict=True):
@@ -96,14 +98,14 @@ def _placed(cells: Sequence[Cell]) -> list[str]:
 
 
 def _ground(title: str, labels: Sequence[str]) -> tuple[Drawing, Axes]:
-    """Axes with room for a legend beside them."""
+    """A figure with a title, and axes with room for a legend on the right."""
     figure = Drawing((8.6, max(3.9, 0.6 + 0.19 * "\n".join(labels).count("\n"))))
     figure.text(0.01, 0.97, short(title, 120), fontsize=SIZE, va="top")
     return figure, figure.add_axes((0.08, 0.13, 0.5, 0.76))
 
 
 def _finish(axis: Axes) -> None:
-    """Small print, and the legend in its room."""
+    """Sets font sizes and adds the legend."""
     axis.tick_params(labelsize=SIZE)
     for label in (axis.xaxis.label, axis.yaxis.label):
         label.set_fontsize(SIZE)
