@@ -30,15 +30,16 @@ _READ: dict[str, tuple[object, str, frozenset[str]]] = {}  # module -> (its spec
 
 def digest(classes: Iterable[type], modules: Iterable[str] = ()) -> str:
     """SHA-256, as 32 hexadecimal digits, of the code of ``classes`` and of named ``modules``, with all that they import."""
-    parts, todo = {}, list(modules)
+    parts, todo, classes = {}, list(modules), list(classes)
     for cls in classes:
         if cls.__module__ != "__main__" and _file(cls.__module__):
             todo.append(cls.__module__)
-        else:
+    owners = {name.partition(".")[0] for name in todo}  # installed packages that a class comes from count as well
+    for cls in classes:
+        if cls.__module__ == "__main__" or not _file(cls.__module__):
             name = f"{cls.__module__}.{cls.__qualname__}"
             parts[name], imported = _CARRIED.get(name) or interactive(cls)
             todo.extend(imported)
-    owners = {name.partition(".")[0] for name in todo}
     while todo:
         name = todo.pop()
         if name not in parts and name not in BOOKKEEPING and _counts(name, owners):
