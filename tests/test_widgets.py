@@ -15,13 +15,13 @@ from PIL import Image
 
 pytest.importorskip("ipywidgets")
 
-from poisonlib import augment, training
-from poisonlib.augment import Pipeline
+from poisonlib import attacks, augment, data, training
+from poisonlib.augment import Augment, Pipeline
 from poisonlib.data import Poison
+from poisonlib.plots.survival import Batch, batch_of, outcome, survival
 from poisonlib.rng import stream
 from poisonlib.widgets import Choice, Drawing, Panel, Real, Tick, Whole, Words, _trial, augmentations
-from poisonlib.widgets._outcome import Batch, batch_of, outcome, survival
-from poisonlib.widgets.augmentations import State
+from poisonlib.widgets.augmentations import State, _state
 
 SMALL = State(augmentation="cutmix", seed=3)
 
@@ -146,7 +146,7 @@ class TestPanel:
         gc.disable()
         try:
             panel = augmentations.explorer(SMALL)
-            panel.controls["draw"].value = 1
+            panel.controls["sample"].value = 1
             assert len(figures()) == before and not gc.isenabled(), "what was off stays off"
         finally:
             gc.enable()
@@ -177,11 +177,11 @@ def test_every_field_of_the_augmentation_explorer_has_a_control_with_a_label_and
 
 class TestAugmentationExplorer:
     def test_same_state_same_bytes(self):
-        first = augmentations.render(SMALL).png(), augmentations.draws(SMALL, 20).png()
+        first = augmentations.render(SMALL).png(), augmentations.samples(SMALL, 20).png()
         augmentations.render(replace(SMALL, k=3, seed=4)).png()
         augmentations.prepare.cache_clear()
         augmentations.surviving.cache_clear()
-        assert first == (augmentations.render(SMALL).png(), augmentations.draws(SMALL, 20).png())
+        assert first == (augmentations.render(SMALL).png(), augmentations.samples(SMALL, 20).png())
 
     def test_it_shows_itself_in_a_notebook(self):
         assert augmentations.render(SMALL)._repr_png_().startswith(b"\x89PNG")
@@ -225,7 +225,7 @@ class TestAugmentationExplorer:
             ({"augmentation": "mixup(k=20)"}, "a mix of k=20 distinct images cannot be drawn from a batch of n=8"),
             ({"augmentation": "mixdown"}, "has no 'mixdown'; choose one of: "),
             ({"augmentation": "mixup("}, "write a name, or name(number=value, ...), joined by +"),
-            ({"augmentation": "mixup(z=1)"}, "mixup has no z; its numbers are: k, alpha, variant"),
+            ({"augmentation": "mixup(z=1)"}, "mixup has no argument z; it has: k, alpha, variant"),
             ({"image": 500}, "image=500: the attack poisons 1"),
         ],
     )
@@ -244,9 +244,9 @@ class TestAugmentationExplorer:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"attack": "patch(share=0)"}, "image=0: the attack poisons 0 images"),
+            ({"attack": "patch(poison_rate=0)"}, "image=0: the attack poisons 0 images"),
             ({"data": "mnist"}, "has no 'mnist'; choose one of: "),
-            ({"attack": "patch(eps=1)"}, "patch has no eps; its numbers are: share, size, variant"),
+            ({"attack": "patch(eps=1)"}, "patch has no argument eps; it has: poison_rate, size, variant"),
         ],
     )
     def test_bad_beginnings_say_why(self, change, words):
@@ -257,37 +257,119 @@ class TestAugmentationExplorer:
             State(victim="somebody")
 
     def test_the_words_say_what_is_left(self):
-        words = augmentations.words(replace(SMALL, augmentation="none"))
-        assert "partners: none." in words
-        assert "It keeps 100% of its label, and 100% of the perturbation's norm on 100% of its pixels." in words
-        assert "On average 100% of the perturbation's norm" in augmentations.draws_words(replace(SMALL, augmentation="none"), 4)
+        state = replace(SMALL, augmentation="none")
+        words = augmentations.words(state)
+        assert "under no augmentation, not mixed with other images." in words
+        assert "It keeps 100% of its label and 100% of the perturbation's norm, on 100% of its pixels." in words
+        assert "On average, 100% of the perturbation's norm is left" in augmentations.samples_words(state, 4)
+        mixed = replace(SMALL, augmentation="mixup(k=2, alpha=None)")
+        partner = augmentations.prepare(mixed).batch.labels[augmentations.prepare(mixed).partners[0]]
+        assert f"mixed with images of class {partner}. It keeps" in augmentations.words(mixed)
 
     def test_partners_and_their_shares_of_the_label(self):
-        scene = augmentations.prepare(replace(SMALL, augmentation="mixup(k=4, alpha=None)"))
-        assert len(scene.partners) == 3 and 0 not in scene.partners
-        assert sum(scene.label.values()) == pytest.approx(1)
-        assert scene.label[scene.own] >= 0.25
+        example = augmentations.prepare(replace(SMALL, augmentation="mixup(k=4, alpha=None)"))
+        assert len(example.partners) == 3 and 0 not in example.partners
+        assert sum(example.label.values()) == pytest.approx(1)
+        assert example.label[example.own_class] >= 0.25
 
-    def test_the_chosen_victim_speaks(self, monkeypatch):
+    def test_the_predictions_are_the_chosen_victims(self, monkeypatch):
         asked = []
 
-        def victim(trial, augment):
-            asked.append(augment)
+        def victim(trial, defence):
+            asked.append(defence)
             return lambda x: torch.eye(10)[torch.tensor([4, 5, 6])] * 100
 
-        monkeypatch.setattr(_trial, "victim", victim)
+        monkeypatch.setattr(_state, "victim", victim)
         state = replace(SMALL, augmentation="cutout", seed=11)
         undefended = augmentations.words(replace(state, victim="undefended"))
         defended = augmentations.words(replace(state, victim="defended"))
-        assert "The undefended victim takes it clean for 4 (100%), poisoned for 5 (100%), augmented for 6 (100%)." in undefended
-        assert "The defended victim" in defended
+        found = "victim predicts 4 (100%) for the clean image, 5 (100%) for the poison, 6 (100%) after augmentation."
+        assert f"The undefended {found}" in undefended and f"The defended {found}" in defended
         assert asked == [Pipeline(), augment.pipeline("cutout")]
 
-    def test_many_draws_replace_the_one_in_detail(self):
+    def test_many_samples_replace_the_one_in_detail(self):
         panel = augmentations.explorer(SMALL)
         one = panel.picture.value
         panel.controls["many"].value = True
-        assert panel.picture.value != one and f"of {augmentations.LIVE} draws" in panel.line.value
+        assert panel.picture.value != one and f"of {augmentations.LIVE} samples" in panel.line.value
+
+
+def options(field) -> tuple[str, ...]:
+    return next(control.options for control in augmentations.controls() if control.field == field)
+
+
+class TestMenus:
+    @pytest.mark.parametrize("text", augmentations.DATA)
+    def test_every_data_set_is_one_that_can_be_read(self, text):
+        assert options("data") == augmentations.DATA
+        assert isinstance(data.source(text), data.Data)
+
+    def test_a_data_set_that_is_not_there_says_where_to_get_it(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("POISONLIB_DATA", str(tmp_path))
+        for text in augmentations.DATA[1:]:
+            _trial.crafting.images.cache_clear()
+            line = augmentations.explorer(replace(SMALL, data=text)).line.value
+            assert "Not shown: " in line and "POISONLIB_DOWNLOAD=1" in line, line
+
+    def test_every_attack_and_augmentation_is_shown(self):
+        panel = augmentations.explorer(SMALL)
+        for field in ("attack", "augmentation"):
+            for text in options(field):
+                panel.controls[field].value = text
+                assert (
+                    "Not shown" not in panel.line.value and f" {text.split(' + ')[0]}".replace("none", "no aug") in panel.line.value
+                )
+        assert set(attacks.names()) - set(options("attack")) == {"external"}, "which needs poisons from elsewhere"
+
+
+OWN = """
+from dataclasses import dataclass
+import torch
+from poisonlib.augment import Augment
+
+@dataclass(frozen=True)
+class Half(Augment):
+    k: int = 2  # rows that are kept are the first 1 / k; no slider may change it
+
+    def sample_params(self, n, shape, generator):
+        return {}
+
+    def apply(self, x, y, params, generator=None):
+        rows = x.shape[2] // self.k
+        return torch.cat([x[:, :, :rows], torch.zeros_like(x[:, :, rows:])], 2), y
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """The name of a module on Python's path that holds an augmentation of the user's own."""
+    (tmp_path / "own_augmentations.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_augmentations"
+    sys.modules.pop("own_augmentations", None)
+
+
+class TestOwnAugmentation:
+    def test_it_is_typed_into_the_text_field_by_its_import_path(self, own_module):
+        panel = augmentations.explorer(SMALL)
+        before = panel.picture.value
+        panel.controls["augmentation"].value = f"{own_module}.Half + laplace"
+        assert f"under {own_module}.Half + laplace(scale=0.06)" in panel.line.value and panel.picture.value != before
+        kept = augmentations.prepare(replace(SMALL, augmentation=f"{own_module}.Half")).outcome
+        assert (kept.image[:, 6:] == 0).all() and (kept.image[:, :6] > 0).any()
+
+    def test_sliders_change_only_this_packages_augmentations(self, own_module):
+        assert replace(SMALL, augmentation=f"{own_module}.Half + mixup", k=3).pipeline.parts[0].k == 2
+        assert replace(SMALL, augmentation=f"{own_module}.Half(k=4) + mixup", k=3).label == f"{own_module}.Half(k=4) + mixup(k=3)"
+
+    def test_a_victim_trains_with_it(self, own_module):
+        trial = replace(SMALL.trial, recipe=SMALL.trial.recipe.lasting(1))
+        plain, own = (_state.victim(trial, augment.pipeline(text)) for text in ("none", f"{own_module}.Half"))
+        assert any(not torch.equal(a, b) for a, b in zip(plain.parameters(), own.parameters(), strict=True))
+
+    def test_one_that_cannot_be_imported_says_so(self):
+        line = augmentations.explorer(replace(SMALL, augmentation="own_augmentations.Half")).line.value
+        assert "Not shown: own_augmentations.Half cannot be imported" in line
 
 
 @pytest.mark.parametrize(("explorer", "module"), [("augmentations", "torch._inductor"), ("poisons", "torch._dynamo")])
@@ -306,58 +388,63 @@ print(*asyncio.run(first()))
 
 
 def test_a_victim_is_trained_on_the_poisoned_set_once():
-    trial = replace(_trial.trial_of("digits", "patch(share=1.0)", 0), recipe=training.load("quick", epochs=1))
-    network = _trial.victim(trial, augment.pipeline("cutmix"))
-    assert not network.training and _trial.victim(trial, augment.pipeline("cutmix")) is network
+    trial = replace(_trial.trial_of("digits", "patch(poison_rate=1.0)", 0), recipe=training.load("quick", epochs=1))
+    defence = augment.pipeline("cutmix")
+    network = _state.victim(trial, defence)
+    assert not network.training and _state.victim(trial, defence) is network
+    train = _trial.images(trial, "train").with_poison(_trial.craft(trial)[0])
+    again = training.initialise(trial.model, train, trial.seed)
+    with training.settings(trial.numerics):
+        training.fit(again, train, trial.recipe, seed=trial.seed, augment=defence, numerics=trial.numerics)
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
 
 
 def hand_made():
-    """Eight images of 8 x 8 pixels; the first bears a perturbation of 0.5 on 2 x 2 pixels, rows 2, 3 and columns 3, 4."""
+    """Eight images of 8 x 8 pixels; the first has a perturbation of 0.5 on 2 x 2 pixels, rows 2, 3 and columns 3, 4."""
     clean = torch.linspace(0, 0.4, 8)[:, None, None, None].repeat(1, 1, 8, 8)
     poisoned = clean.clone()
     poisoned[0, :, 2:4, 3:5] += 0.5
     return Batch(clean, poisoned, torch.arange(8) % 2)
 
 
-class Fixed:
-    """An augmentation with a box that is no draw: rows 0..2, so half of the hand-made perturbation."""
+@dataclass(frozen=True)
+class Fixed(Augment):
+    """An augmentation with the same box in every sample: rows 0..2, so half of the hand-made perturbation."""
 
-    def __init__(self, part):
-        self.part = part
+    part: Augment
 
-    def draw(self, n, shape, generator):
+    def sample_params(self, n, shape, generator):
         return {"box": torch.tensor([[0, 0, 3, 8]]).repeat(n, 1), "partner": torch.arange(n).roll(1)}
 
-    def apply(self, x, y, draw, generator=None):
-        return self.part.apply(x, y, draw, generator)
+    def apply(self, x, y, params, generator=None):
+        return self.part.apply(x, y, params, generator)
 
 
 class TestSurvival:
     @pytest.mark.parametrize("name", ["cutout", "cutmix"])
     def test_half_of_the_pixels_by_hand(self, name):
         batch = hand_made()
-        area, energy = survival(batch, [outcome(batch, Pipeline((Fixed(augment.load(name)),)), 0)])
-        assert area.item() == 0.5
-        assert energy.item() == pytest.approx(0.5**0.5)
+        left = survival(batch, [outcome(batch, Pipeline((Fixed(augment.load(name)),)), 0)])
+        assert (left.area.item(), left.signal.item()) == (0.5, pytest.approx(0.5))
+        assert left.energy.item() == pytest.approx(0.5**0.5)
 
     @pytest.mark.parametrize("name", ["cutout", "cutmix(probability=1.0)"])
     def test_random_boxes_against_counting_pixels_one_by_one(self, name):
         batch, part = hand_made(), augment.load(name)
-        outcomes = [outcome(batch, Pipeline((part,)), 5, i) for i in range(30)]
-        areas, energies = survival(batch, outcomes)
+        left = survival(batch, [outcome(batch, part, 5, i) for i in range(30)])
         for i in range(30):
-            top, left, bottom, right = part.draw(8, (1, 8, 8), stream(5, i))["box"][0].tolist()
-            kept = [(r, c) for r in (2, 3) for c in (3, 4) if not (top <= r < bottom and left <= c < right)]
-            assert areas[i].item() == len(kept) / 4
-            assert energies[i].item() == pytest.approx((len(kept) / 4) ** 0.5)
-        assert len(set(areas.tolist())) > 1
+            top, left_, bottom, right = part.sample_params(8, (1, 8, 8), stream(5, i))["box"][0].tolist()
+            kept = [(r, c) for r in (2, 3) for c in (3, 4) if not (top <= r < bottom and left_ <= c < right)]
+            assert left.area[i].item() == len(kept) / 4
+            assert left.energy[i].item() == pytest.approx((len(kept) / 4) ** 0.5)
+        assert len(set(left.area.tolist())) > 1
 
     def test_mixup_leaves_the_images_own_weight_everywhere_and_noise_cancels(self):
         batch = hand_made()
         mixed = outcome(batch, augment.pipeline("mixup(k=3) + laplace(scale=0.3)"), 1)
-        area, energy = survival(batch, [mixed])
-        assert area.item() == 1
-        assert energy.item() == pytest.approx(mixed.weights[0].item(), abs=1e-5)
+        left = survival(batch, [mixed])
+        assert left.area.item() == 1
+        assert left.energy.item() == pytest.approx(mixed.weights[0].item(), abs=1e-5)
         assert (mixed.image - outcome(batch, augment.pipeline("mixup(k=3)"), 1).image).abs().max() > 0.1
 
     def test_an_image_that_was_left_as_it_is_is_refused(self):
@@ -365,12 +452,12 @@ class TestSurvival:
         with pytest.raises(ValueError, match="nothing to survive"):
             survival(batch, [outcome(batch, Pipeline(), 0)])
 
-    def test_a_batch_holds_the_image_and_its_company_as_the_victim_sees_them(self):
+    def test_a_batch_holds_the_image_and_others_as_the_victim_sees_them(self):
         train = _trial.images(_trial.trial_of("digits", "patch", 0), "train")
-        rows = train.rows.sort().values[:400]
-        poison = Poison(rows, 255 - train.images[train.positions(rows)])
+        ids = train.ids.sort().values[:400]
+        poison = Poison(ids, 255 - train.images[train.positions(ids)])
         batch = batch_of(train, poison, 7, 0)
-        at = train.positions(rows[7:8])
+        at = train.positions(ids[7:8])
         assert torch.equal(batch.clean[:1], train.images[at] / 255)
         assert torch.allclose(batch.poisoned[:1], 1 - batch.clean[:1])
         assert torch.equal(batch.clean[1:], batch.poisoned[1:])

@@ -44,5 +44,5 @@ def attack_names() -> tuple[str, ...]:
     return tuple(name for name in attacks.names() if _has_defaults(registry.find(attacks.__name__, Attack, name)))
 
 
-def _has_defaults(cls: type[Attack]) -> bool:
+def _has_defaults(cls: type) -> bool:
     return all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(cls))
