@@ -1,0 +1,48 @@
+"""Every block of Python in the README runs as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from poisonlib import data, paths
+
+README = (paths.root() / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+EXPECTED = {
+    "class MyNet": r"(?s)none 0 [01]\.0 0\.\d+\n.*mixup\(k=4\) 1 ",
+    "class Darken": r"__main__\.Darken\(factor=0\.3\)",
+    "poison_from_folder": r"(?s)bilinear_crop.*spectral_signatures.*noisy_sgd",
+    "import craft": r"Evaluation\(hits=[01], targets=1, confidence=0\.\d+",
+    "class Negatives": r"^$",
+}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A working folder with some poisons that were crafted elsewhere."""
+    threes = data.load("digits", limit=400).of_class(3)
+    (tmp_path / "my_poisons").mkdir()
+    for number, image in zip(threes.ids[:10].tolist(), threes.images, strict=False):
+        Image.fromarray((255 - image[0]).numpy()).save(tmp_path / "my_poisons" / f"{number}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("mark", EXPECTED)
+def test_a_block_of_the_readme_runs(mark, folder):
+    (code,) = (block for block in BLOCKS if mark in block)
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) <= 20
+    (folder / "example.py").write_text(code)
+    environment = os.environ | {"POISONLIB_OUTPUTS": str(folder / "outputs"), "PYTHONPATH": str(paths.root())}
+    done = subprocess.run([sys.executable, "example.py"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(EXPECTED[mark], done.stdout), done.stdout
+
+
+def test_no_block_is_forgotten():
+    assert len(BLOCKS) == len(EXPECTED)
