@@ -1,5 +1,6 @@
 """The poison explorer without a browser: what its controls change, and that what it shows is what the package itself computes."""
 
+import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 pytest.importorskip("ipywidgets")
 
 from poisonlib import experiments, filters, training
-from poisonlib.experiments import Defence
-from poisonlib.widgets import Drawing, _trial, inside, poisons
-from poisonlib.widgets import _inside_pictures as pictures
-from poisonlib.widgets.poisons import State
+from poisonlib.experiments import Defence, crafting
+from poisonlib.experiments.cache import Cache
+from poisonlib.widgets import Drawing, _trial, poisons
+from poisonlib.widgets.poisons import State, inside
+from poisonlib.widgets.poisons import _pictures as pictures
 
-ATTACKS = {"gradient_matching": "gradient_matching(steps=6)", "patch": "patch(share=0.4)"}
+ATTACKS = {"gradient_matching": "gradient_matching(steps=6)", "patch": "patch(poison_rate=0.4)"}
 OF = _trial.trial_of
 
 
@@ -52,21 +54,21 @@ class TestPanel:
     def test_what_takes_long_is_said_before(self):
         assert poisons.notice(State()) == "Crafting gradient_matching, seed 0 ..."
         notices = [poisons.notice(State(view=view, defence="cutmix")) for view in poisons.VIEWS]
-        assert all("training" in each and "some seconds ..." in each for each in notices[2:])
+        assert all("training" in each and "takes some seconds ..." in each for each in notices[2:])
         assert len(set(notices)) == 4, "each kind of work is announced"
-        assert "one under cutmix" in poisons.notice(State(view="training", defence="cutmix"))
+        assert "one of them with cutmix" in poisons.notice(State(view="training", defence="cutmix"))
 
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"page": 2}, "page=2: 8 poisons end on page 0, counted from 0"),
+            ({"page": 2}, "page=2: 8 poisons fill the pages 0 to 0"),
             ({"defence": "mixdown"}, "no defence 'mixdown'; choose none, or join with +: "),
             ({"defence": "mixup("}, "write a name, or name(number=value, ...), joined by +"),
             ({"defence": "mixup(k=900)", "view": "training"}, "a mix of k=900 distinct images cannot be drawn from a batch of n="),
-            ({"attack": "gradient_matching(budget=0)"}, "poisons no image: there is nothing to look into"),
-            ({"attack": "patch(share=0)", "view": "filters"}, "poisons no image: there is nothing to look into"),
+            ({"attack": "gradient_matching(poison_rate=0)"}, "poisons no image: there is nothing to show"),
+            ({"attack": "patch(poison_rate=0)", "view": "filters"}, "poisons no image: there is nothing to show"),
             ({"attack": "mnist"}, "has no 'mnist'; choose one of: "),
-            ({"attack": "patch + noise"}, "one name is wanted here, not 2 joined by +"),
+            ({"attack": "patch + noise"}, "give one name here, not 2 joined by +"),
         ],
     )
     def test_bad_states_say_why(self, change, words):
@@ -103,17 +105,17 @@ class TestTrials:
         assert adaptive.defence == experiments.defence("mixup")
 
 
-class TestBeginning:
-    def test_it_is_the_crafts_own_choice_of_images_and_target(self):
+class TestEarly:
+    def test_the_images_and_the_target_are_those_of_the_craft(self):
         source = source_of("gradient_matching")
-        (clean, goal), (made, its_goal) = inside.beginning(source), inside.poison(source)
+        (base, goal), (made, its_goal) = inside.chosen(source), inside.poison(source)
         train = _trial.images(source, "train")
-        assert torch.equal(clean.rows, made.rows) and torch.equal(clean.images, train.images[train.positions(made.rows)])
-        assert torch.equal(goal.images, its_goal.images) and goal.wanted == its_goal.wanted
+        assert torch.equal(base.ids, made.ids) and torch.equal(base.images, train.images[train.positions(made.ids)])
+        assert torch.equal(goal.images, its_goal.images) and goal.intended_class == its_goal.intended_class
 
     def test_nothing_is_trained_or_optimised_for_it(self, monkeypatch):
-        monkeypatch.setattr(training, "fit", None)
-        state = State(attack="gradient_matching(budget=0.02)", seed=7)
+        monkeypatch.setattr(training, "train", None)
+        state = State(attack="gradient_matching(poison_rate=0.02)", seed=7)
         assert poisons.early(state).png().startswith(b"\x89PNG")
         with pytest.raises(TypeError):
             poisons.render(state)
@@ -125,11 +127,12 @@ class TestBeginning:
 
 
 def test_the_words_count_the_poisons_and_the_pages():
-    state = State(attack="patch(share=1.0)")
-    made, goal = inside.poison(source_of("patch(share=1.0)"))
+    state = State(attack="patch(poison_rate=1.0)")
+    made, goal = inside.poison(source_of("patch(poison_rate=1.0)"))
     text = poisons.words(replace(state, page=1))
-    assert f"{len(made)} of 300 training images are poisoned, all of class {goal.wanted}" in text
-    assert "Shown are poisons 8 to 15." in text and f"{len(goal.images)} test images" in text
+    assert f"{len(made)} of 300 training images are poisoned, all of class {goal.intended_class}, and keep" in text
+    assert f"{len(goal.images)} test images of class {goal.source_class} to be classified as {goal.intended_class}." in text
+    assert "Poisons 8 to 15 are shown." in text
     assert list(pictures.page_of(made, 3)) == list(range(24, len(made)))
 
 
@@ -137,50 +140,53 @@ def test_the_crafting_is_that_of_the_poisons():
     source = source_of("gradient_matching")
     values, (made, goal) = inside.trace(source), inside.poison(source)
     assert len(values) == 6 and values[-1] < values[0]
-    scene = experiments.crafted.scene(source, _trial.CPU, experiments.models.Cache.open())
-    assert values[-1].item() == pytest.approx(source.attack.objective(scene, made, goal, 0), rel=0.3)
-    assert f"from {values[0]:.2f} before the first step to {values[-1]:.3f}" in poisons.words(
+    known = crafting.with_surrogates(source, _trial.CPU, Cache.open())
+    assert values[-1].item() == pytest.approx(source.attack.objective(known, made, goal, 0), rel=0.3)
+    assert f"is {values[0]:.2f} before the first step and {values[-1]:.3f} before the last of 6" in poisons.words(
         State(view="craft", attack=ATTACKS["gradient_matching"])
     )
     assert inside.trace(source_of("noise")) is None
-    assert "noise does not optimise" in poisons.words(State(view="craft", attack="noise"))
+    assert "noise optimises nothing" in poisons.words(State(view="craft", attack="noise"))
 
 
 class TestVictims:
     @pytest.mark.parametrize(("kind", "defence"), [("clean", "none"), ("undefended", "none"), ("defended", "mixup(k=2)")])
     def test_the_last_entry_is_what_a_victim_trained_in_one_go_says(self, kind, defence):
         trial = State(attack=ATTACKS["gradient_matching"], defence="mixup(k=2)").trial
-        train = experiments.crafted.images(trial.data, "train", _trial.CPU)
+        train = crafting.images(trial.data, "train", _trial.CPU)
         made, goal = experiments.craft(trial, "cpu")
         network = training.initialise(trial.model, train, trial.seed)
         how = {"seed": trial.seed, "augment": experiments.defence(defence).augment, "numerics": trial.numerics}
         with training.settings(trial.numerics):
             training.fit(network, train if kind == "clean" else train.with_poison(made), trial.recipe, **how)
-            wanted = training.logits(network, goal.images, trial.numerics).softmax(1).mean(0)
+            expected = training.logits(network, goal.images, trial.numerics).softmax(1).mean(0)
         victim = inside.victim(trial, kind)
         assert victim.probabilities.shape == (3, 10) and not victim.network.training
-        assert torch.equal(victim.probabilities[-1], wanted)
+        assert torch.equal(victim.probabilities[-1], expected)
         assert inside.victim(trial, kind) is victim
 
     def test_one_that_filters_trains_on_what_is_kept(self, monkeypatch):
         trial = State(attack=ATTACKS["gradient_matching"], defence="deep_knn(multiple=4.0)").trial
-        train, sizes, epochs = inside.poisoned_set(inside.known(trial)), [], training.epochs
+        train, sets, trained = inside.poisoned_set(inside.known(trial)), [], training.train
         points = inside.features(inside.known(trial))[0]
-        monkeypatch.setattr(
-            training, "epochs", lambda network, seen, *rest, **how: sizes.append(seen) or epochs(network, seen, *rest, **how)
-        )
+
+        def watched(model, images, *rest, **how):
+            sets.append(images)
+            return trained(model, images, *rest, **how)
+
+        monkeypatch.setattr(training, "train", watched)
         inside.victim(trial, "defended")
-        keep = filters.load("deep_knn", multiple=4.0).judge(points, train.labels).keep
+        keep = filters.load("deep_knn", multiple=4.0).score(points, train.labels).keep
         assert 0 < keep.sum() < len(train)
-        assert torch.equal(sizes[-1].rows, train.rows[keep])
+        assert torch.equal(sets[-1].ids, train.ids[keep])
 
     def test_the_words_give_the_last_probabilities(self):
         state = State(view="training", attack=ATTACKS["patch"], defence="cutmix")
         text, goal = poisons.words(state), inside.poison(source_of("patch"))[1]
         for kind, name in pictures.titles(state.trial).items():
             last = inside.victim(state.trial, kind).probabilities[-1]
-            assert f"{name}: {last[goal.wanted]:.0%} (true class {last[goal.labels[0]]:.0%})" in text
-        assert f"{len(goal.images)} images of class {goal.labels[0]} are on average" in text
+            assert f"{name}: {last[goal.intended_class]:.0%} and {last[goal.source_class]:.0%}" in text
+        assert f"after 3 epochs, the average for {len(goal.images)} images" in text
         assert "defended" not in pictures.titles(replace(state, defence="none").trial)
 
 
@@ -196,7 +202,7 @@ class TestFeatures:
 
     @pytest.mark.parametrize("points", [torch.ones(5, 4), torch.rand(5, 1), torch.rand(1, 4)])
     def test_no_plane_where_there_is_none(self, points):
-        with pytest.raises(ValueError, match="a plane needs two of each, and not all alike"):
+        with pytest.raises(ValueError, match="two of each are needed, and not all images alike"):
             inside.plane(points)
 
     @pytest.mark.parametrize("attack", ATTACKS)
@@ -205,9 +211,9 @@ class TestFeatures:
         (groups, _), train, (made, goal) = inside.groups(source), inside.poisoned_set(source), inside.poison(source)
         sizes = {name: len(points) for name, points in groups.items()}
         assert sizes["poisons"] == len(made) and sizes["target"] == len(goal.images)
-        assert sizes["base"] + sizes["poisons"] == (train.labels == goal.wanted).sum()
-        assert sizes["true"] == (train.labels == goal.labels[0]).sum()
-        both = torch.cat([groups[name] for name in ("base", "poisons", "true")])
+        assert sizes["intended"] + sizes["poisons"] == (train.labels == goal.intended_class).sum()
+        assert sizes["source"] == (train.labels == goal.source_class).sum()
+        both = torch.cat([groups[name] for name in ("intended", "poisons", "source")])
         assert torch.allclose(both.mean(0), torch.zeros(2, dtype=torch.float64), atol=1e-5), "the plane is centred on them"
 
 
@@ -218,19 +224,89 @@ class TestFilters:
         train, (made, _) = inside.poisoned_set(source), inside.poison(source)
         network = inside.victim(source, "undefended").network
         points = training.features(network, train.images, source.numerics)
-        bad = torch.isin(train.rows, made.rows)
-        found = inside.verdicts(source)
-        assert [each.name for each in found] == filters.names()
-        for each in found:
-            told = {} if each.name == "activation_clustering" else {"expected": len(made) / 300}
-            verdict = filters.load(each.name, **told).judge(points, train.labels)
-            assert (each.removed, each.poisons) == (int((~verdict.keep).sum()), int((~verdict.keep & bad).sum()))
-            assert each.area == filters.roc(verdict.scores, bad)[2]
-            assert f"{each.name} {each.removed}, {each.poisons} of them poisons" in poisons.words(
-                State(view="filters", attack=ATTACKS[attack])
-            )
+        bad = torch.isin(train.ids, made.ids)
+        found = inside.filtered(source)
+        assert list(found) == filters.names()
+        words = poisons.words(State(view="filters", attack=ATTACKS[attack]))
+        for name, report in found.items():
+            arguments = {} if name == "activation_clustering" else {"expected": len(made) / 300}
+            result = filters.load(name, **arguments).score(points, train.labels)
+            assert (report.removed, report.poisons_removed) == (int((~result.keep).sum()), int((~result.keep & bad).sum()))
+            assert report.auc == filters.roc(result.scores, bad)[2]
+            counts = f"{report.removed} removed, {report.poisons_removed} of {len(made)} poisons, ROC area {report.auc:.2f}"
+            assert f"{name}: {counts}" in words
 
     def test_the_features_are_those_of_the_victim_without_a_defence(self):
         trial = State(attack=ATTACKS["gradient_matching"], defence="mixup(k=2)").trial
         assert inside.known(trial).defence == Defence()
         assert inside.features(inside.known(trial))[0].shape == (300, 64)
+
+    def test_the_filter_of_the_defence_is_shown_beside_the_packages_own(self):
+        trial = State(attack=ATTACKS["gradient_matching"], defence="deep_knn(multiple=9.0)").trial
+        found = inside.filtered(trial)
+        assert list(found) == [*filters.names(), "deep_knn(multiple=9.0)"]
+        assert found["deep_knn(multiple=9.0)"].removed > found["deep_knn"].removed
+
+
+OWN = """
+from dataclasses import dataclass
+import torch
+from poisonlib.attacks import Attack
+from poisonlib.data import Goal, Poison
+from poisonlib.filters import Filter, FilterResult
+
+@dataclass(frozen=True)
+class Negatives(Attack):
+    count: int = 5  # images of each of the classes 0 and 1 that become their negatives
+
+    def craft(self, threat_model, seed):
+        train, aim = threat_model.train, threat_model.test.of_class(2).take(torch.arange(1))
+        at = torch.cat([(train.labels == label).nonzero()[: self.count, 0] for label in (0, 1)])
+        base = train.take(at[train.ids[at].argsort()])
+        return Poison(base.ids, 255 - base.images), Goal(aim.images, aim.labels, aim.ids, 0)
+
+    def trace(self, threat_model, seed):
+        return torch.tensor([8.0, 5.0, 4.0])
+
+@dataclass(frozen=True)
+class Largest(Filter):
+    count: int = 20  # images that are removed: those with the largest features
+
+    def score(self, features, labels):
+        norms = features.norm(dim=1).double()
+        return FilterResult(norms < norms.sort().values[-self.count], norms)
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """The name of a module on Python's path that holds an attack and a filter of the user's own."""
+    (tmp_path / "own_choices.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_choices"
+    sys.modules.pop("own_choices", None)
+
+
+def test_an_attack_and_a_filter_of_ones_own_are_shown_in_every_view(own_module):
+    state = State(attack=f"{own_module}.Negatives", defence=f"{own_module}.Largest(count=30)")
+    said = {}
+    for view in poisons.VIEWS:
+        panel = poisons.explorer(replace(state, view=view))
+        said[view] = panel.line.value
+        assert panel.picture.value and "Not shown" not in panel.line.value, panel.line.value
+    assert "10 of 300 training images are poisoned, all of the classes 0, 1, and keep" in said["poisons"]
+    assert f"The objective of {own_module}.Negatives is 8.00 before the first step and 4.000 before" in said["craft"]
+    assert f"{own_module}.Largest(count=30): 30 removed" in said["filters"]
+    assert panel.controls["attack"].value == state.attack, "what the menu does not offer is added"
+
+
+def test_every_attack_and_defence_of_the_menus_works_or_says_what_to_get():
+    panel = poisons.explorer(State(attack=ATTACKS["patch"], view="training"))
+    for text in panel.controls["defence"].options:
+        panel.controls["defence"].value = text
+        line = panel.line.value
+        assert "Not shown" not in line or "pip install -r requirements-opacus.txt" in line, line
+    panel = poisons.explorer(State(attack=ATTACKS["patch"]))
+    for text in panel.controls["attack"].options:
+        panel.controls["attack"].value = text
+        assert "Not shown" not in panel.line.value
