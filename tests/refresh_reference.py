@@ -6,7 +6,7 @@ set, network and schedule, the attack that the table's columns ask for or its cl
 
 import json
 
-from poisonlib import papers
+from poisonlib import papers, registry
 from poisonlib.experiments import Ledger, Record, profile
 from poisonlib.papers.belonging import alike, attacked_as, belongs, columns
 
@@ -22,8 +22,8 @@ def content(run: str, place: Place) -> dict | None:
 def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     """The records of a run that its table of a paper is made of."""
     table, scale = papers.load(place.paper).table(place.table), profile(place.scenario, run)
-    set_up = scale.data, scale.model, scale.recipe
-    mine = [record for record in records if (record.trial.data, record.trial.model, record.trial.recipe) == set_up]
+    set_up = registry.label(scale.data), scale.model, scale.recipe  # a label leaves out the digest of the content
+    mine = [r for r in records if (registry.label(r.trial.data), r.trial.model, r.trial.recipe) == set_up]
     attacked = [r for r in mine if any(attacked_as(r.trial, column) for column in columns(table))]
     kept = [r for r in attacked if not r.trial.defence.parts or any(belongs(r.trial, claim) for claim in table.claims)]
     names = {record.spec["attack"]["name"] for record in kept}
