@@ -1,7 +1,8 @@
 """Attacks: one file each, with a class that derives from `Attack`."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,6 +23,16 @@ class Surrogate:
     pretrained: bool = False  # not trained: the architecture with its public weights
 
 
+@runtime_checkable
+class Precision(Protocol):
+    """How the crafting gradient is computed; `poisonlib.training.Numerics` is one."""
+
+    compiled: bool
+
+    def autocast(self, device) -> AbstractContextManager:
+        """The context in which the network is called."""
+
+
 @dataclass(frozen=True)
 class ThreatModel:
     """What the attacker knows and may change: data, surrogate networks, and how the victim trains, as far as the attack uses it."""
@@ -32,7 +43,7 @@ class ThreatModel:
     augment: Pipeline = Pipeline()  # the victim's ordinary augmentation, such as flips and crops
     defence: Pipeline = Pipeline()
     step: Step | None = None
-    numerics: Any = None  # `poisonlib.training.Numerics`: the precision to craft in, and whether the gradient is compiled
+    numerics: Precision | None = None
 
 
 @runtime_checkable
