@@ -1,9 +1,12 @@
 """The results explorer: cells and their intervals, the papers' tables, curves, the planner, exports; no redraw reads files."""
 
+import functools
 import json
+import sys
 from collections import Counter
 from dataclasses import fields, replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,16 +15,17 @@ import pytest
 pytest.importorskip("ipywidgets")
 
 from poisonlib import experiments, papers, paths
-from poisonlib.experiments import Ledger
-from poisonlib.experiments.spec import canonical, digest
+from poisonlib.experiments import Ledger, Record
+from poisonlib.experiments.record import Cost
+from poisonlib.experiments.spec import canonical
+from poisonlib.papers import costs as planner
+from poisonlib.papers.belonging import beside
+from poisonlib.papers.cells import chance, measured, names, point
+from poisonlib.papers.dose import DOSES, fit, series
 from poisonlib.papers.power import trials_to_tell
-from poisonlib.widgets import _records, _responses, results
-from poisonlib.widgets._cells import chance, measured, names, point
-from poisonlib.widgets._claims import beside
-from poisonlib.widgets._dose import DOSES, fit, series
-from poisonlib.widgets._listing import as_html, as_latex, frame
-from poisonlib.widgets._planner import Cost, costs
-from poisonlib.widgets.results import State
+from poisonlib.widgets import results
+from poisonlib.widgets.results import State, _pictures, _records
+from poisonlib.widgets.results._listing import as_html, as_latex, frame
 
 QUICK = State(source="quick")
 PNG = b"\x89PNG"
@@ -34,16 +38,17 @@ def outputs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def reference(run="quick") -> list[dict]:
-    return list(Ledger.open(paths.repository() / "outputs" / "reference" / run / "trials"))
+@functools.cache
+def reference(run="quick") -> list[Record]:
+    return list(Ledger.open(paths.root() / "outputs" / "reference" / run / "trials"))
 
 
-def write(ledger: Ledger, record: dict, **spec) -> None:
-    """A record as it would be of another spec; quicker than `Ledger.put`, which waits for the disk."""
-    spec = record["spec"] | spec
-    path = ledger.path(digest(spec))
+def write(ledger: Ledger, record: Record, **spec) -> None:
+    """The record as it would be with another spec; faster than `Ledger.put`, which waits for the disk."""
+    record = replace(record, spec=record.spec | spec)
+    path = ledger.path(record.key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(canonical({**record, "spec": spec, "key": path.stem}))
+    path.write_text(canonical(record.to_json()))
 
 
 def numbers(estimate) -> list[float]:
@@ -56,53 +61,123 @@ def chosen(cells, attack, defence):
 
 class TestRecords:
     def test_cells_are_those_of_the_ledgers_own_table(self):
-        _, cells = _records.load("quick")
+        cells = _records.load("quick").cells
         records = reference()
-        table, counts = experiments.frame(records), Counter(canonical(record["spec"] | {"seed": 0}) for record in records)
+        table, counts = experiments.frame(records), Counter(record.setting for record in records)
         assert {cell.setting.text: len(cell.seeds) for cell in cells} == counts
         assert {(cell.setting.kind, cell.setting.defence) for cell in cells} == set(
             zip(table["attack"], table["defence"], strict=True)
         )
         assert sum(sum(cell.success) for cell in cells) == pytest.approx(table["success"].sum())
-        assert sum(sum(cell.accuracy) for cell in cells) == pytest.approx(table["clean accuracy"].sum())
+        assert sum(sum(cell.accuracy) for cell in cells) == pytest.approx(table["accuracy"].sum())
         assert all(list(cell.seeds) == sorted(set(cell.seeds)) for cell in cells)
 
     def test_intervals_are_those_of_papers_points(self):
-        _, cells = _records.load("quick")
-        cell = chosen(cells, "patch(share=1.0)", "mixup")
-        mine = [r for r in reference() if canonical(r["spec"] | {"seed": 0}) == cell.setting.text]
+        cell = chosen(_records.load("quick").cells, "patch(poison_rate=1.0)", "mixup")
+        mine = [record for record in reference() if record.setting == cell.setting.text]
         theirs, ours = papers.points(mine)["mixup"], point(cell)
         assert numbers(ours.success) == pytest.approx(numbers(theirs.success))
         assert numbers(ours.accuracy) == pytest.approx(numbers(theirs.accuracy))
 
     def test_auto_is_yours_or_a_kept_run(self, outputs):
-        assert _records.load()[0] == "quick"
+        assert _records.load().name == "quick"
         write(Ledger.open(), reference()[0])
-        name, cells = _records.load()
-        assert (name, len(cells)) == ("yours", 1)
+        found = _records.load()
+        assert (found.name, len(found.cells), found.unreadable) == ("yours", 1, ())
         with pytest.raises(LookupError, match=r"source='mine': choose one of: auto, yours, .*quick"):
             _records.load("mine")
 
-    def test_a_new_record_is_seen_and_a_broken_one_is_named(self, outputs):
-        first, second = reference()[:2]
-        write(Ledger.open(), first)
-        assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 1
-        write(Ledger.open(), second)
-        assert sum(len(cell.seeds) for cell in _records.load("yours")[1]) == 2
-        (outputs / "trials" / "00").mkdir(exist_ok=True)
-        (outputs / "trials" / "00" / "0.json").write_text("{")
-        assert "is not a sound record; move it away" in results.explorer(State(source="yours")).line.value
+    def test_a_new_record_is_seen(self, outputs):
+        for count, record in enumerate(reference()[:2], start=1):
+            write(Ledger.open(), record)
+            assert sum(len(cell.seeds) for cell in _records.load("yours").cells) == count
 
     def test_names_say_what_differs_and_no_more(self):
-        _, cells = _records.load("quick")
-        patch = [chosen(cells, attack, "none") for attack in ("patch(share=0.0)", "patch", "patch(share=1.0)")]
-        assert names(patch) == ["patch(share=0.0)", "patch(share=0.1)", "patch(share=1.0)"]
+        cells = _records.load("quick").cells
+        patch = [chosen(cells, attack, "none") for attack in ("patch(poison_rate=0.0)", "patch", "patch(poison_rate=1.0)")]
+        assert names(patch) == ["patch(poison_rate=0.0)", "patch(poison_rate=0.1)", "patch(poison_rate=1.0)"]
         assert names(patch[:1]) == ["none"]
         assert names([patch[0], patch[0]]) == ["none", "none #2"]
-        _, others = _records.load("laptop")
-        other = chosen(others, "patch(share=1.0)", "none")
+        other = chosen(_records.load("laptop").cells, "patch(poison_rate=1.0)", "none")
         assert names([patch[2], other]) == [patch[2].setting.data, other.setting.data]
-        assert names([patch[0], other]) == ["patch(share=0.0)", "patch(share=1.0)"]
+        assert names([patch[0], other]) == ["patch(poison_rate=0.0)", "patch(poison_rate=1.0)"]
+
+
+OWN = """
+from dataclasses import dataclass
+from poisonlib.augment.mixup import Mixup
+
+@dataclass(frozen=True)
+class Softer(Mixup):
+    power: float = 0.5
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path):
+    """A module that holds an augmentation of the user's own; its folder is not on Python's path yet.
+
+    Its name is new in each test, as trials that were read once stay known.
+    """
+    path = tmp_path / "code" / f"own_{tmp_path.name}.py"
+    path.parent.mkdir()
+    path.write_text(OWN)
+    yield path
+    sys.modules.pop(path.stem, None)
+
+
+def write_own(module: Path, count: int) -> None:
+    """Records of trials under a defence whose class stands in that module."""
+    record = next(each for each in reference() if each.spec["attack"]["name"] == "patch" and not each.trial.defence.parts)
+    part = {"name": f"{module.stem}.Softer", "k": 2, "alpha": 1.0, "variant": "paper", "power": 0.25}
+    for seed in range(count):
+        write(Ledger.open(), record, seed=seed, defence={"augment": [part], "filter": None, "step": None})
+
+
+class TestUnreadable:
+    """Records that name a class of the user's own, and damaged files."""
+
+    def test_records_of_an_own_class_are_shown_by_its_import_path(self, outputs, own_module, monkeypatch):
+        monkeypatch.syspath_prepend(own_module.parent)
+        write_own(own_module, 3)
+        state = State(source="yours", find="softer")
+        assert results.prepare(state).chosen[0].setting.defence == f"{own_module.stem}.Softer(power=0.25)"
+        for view in results.VIEWS:
+            line = results.explorer(replace(state, view=view)).line.value
+            assert "Not shown" not in line and "cannot be read" not in line
+        assert "3 of 3 trials" in results.words(state) and f"{own_module.stem}.Softer(power=0.25)" in results.listing(state)
+
+    def test_a_class_that_cannot_be_imported_is_counted_and_named(self, outputs, own_module):
+        write_own(own_module, 3)
+        write(Ledger.open(), reference()[0])
+        for view in results.VIEWS:
+            panel = results.explorer(State(source="yours", view=view))
+            assert panel.picture.value and "Not shown" not in panel.line.value
+            assert f"3 records cannot be read and are left out: {own_module.stem}.Softer cannot be imported" in panel.line.value
+        assert "1 of 1 trials" in results.words(State(source="yours"))
+
+    def test_it_is_shown_as_soon_as_it_can_be_imported(self, outputs, own_module, monkeypatch):
+        write_own(own_module, 2)
+        state = State()
+        assert "There are no records in yours yet" not in results.words(state)
+        assert "2 records cannot be read" in results.words(state)
+        monkeypatch.syspath_prepend(own_module.parent)
+        assert "Records yours: 2 of 2 trials" in results.words(state) and "cannot be read" not in results.words(state)
+
+    def test_a_damaged_file_is_counted_and_named(self, outputs):
+        write(Ledger.open(), reference()[0])
+        (outputs / "trials" / "00").mkdir(exist_ok=True)
+        (outputs / "trials" / "00" / "0.json").write_text("{")
+        line = results.explorer(State(source="yours")).line.value
+        assert "1 of 1 trials" in line and "1 record cannot be read and is left out: " in line
+        assert "0.json is not a sound record" in line and "move it away" in line
+
+    def test_the_most_frequent_reason_is_given(self, outputs, own_module):
+        write_own(own_module, 2)
+        (outputs / "trials" / "00").mkdir(exist_ok=True)
+        (outputs / "trials" / "00" / "0.json").write_text("{")
+        assert f"3 records cannot be read and are left out: 2 because {own_module.stem}.Softer" in results.words(State())
+        assert "None of the records in yours can be read." in results.words(State())
 
 
 class TestRedraw:
@@ -132,7 +207,7 @@ class TestRedraw:
         write(Ledger.open(), records[-1])
         _records.load("yours")
         again = {path.parent.name for path in read[39:]}
-        assert again == {records[-1]["key"][:2]}
+        assert again == {records[-1].key[:2]}
 
 
 class TestPanel:
@@ -166,16 +241,14 @@ class TestPanel:
         said = "the hours are not known" if view == "power" else "There are no records in yours yet: run a notebook"
         assert said in results.words(state) and results.listing(state) == ""
         assert "Not shown" not in results.explorer(state).line.value
-        with pytest.raises(ValueError, match="nothing is chosen"):
+        with pytest.raises(ValueError, match="no cell is selected"):
             results.save(state)
 
     def test_a_choice_that_leaves_nothing_says_so(self):
-        assert "cells of the records quick is chosen: choose fewer conditions" in results.words(
+        assert "cells of the records quick is selected: set fewer conditions" in results.words(
             replace(QUICK, find="nothing like it")
         )
-        assert "No cells that are chosen differ in eps alone" in results.words(
-            replace(QUICK, view="dose", dose="eps", attack="patch")
-        )
+        assert "No selected cells differ only in eps" in results.words(replace(QUICK, view="dose", dose="eps", attack="patch"))
 
     @pytest.mark.parametrize("change", [{"view": "pie"}, {"dose": "salt"}, {"table": "dp_instahide table99"}])
     def test_bad_states_name_the_choices(self, change):
@@ -191,7 +264,7 @@ class TestPanel:
         assert len(pd.read_csv(outputs / "exports" / "results.csv")) == len(results.prepare(panel.state).chosen) == 3
         panel.controls["find"].value = "nothing like it"
         buttons["Save as CSV"].click()
-        assert "Not saved: nothing is chosen" in panel.line.value
+        assert "Not saved: no cell is selected" in panel.line.value
 
 
 def legend(axis) -> list[str]:
@@ -234,12 +307,12 @@ class TestPictures:
         ours, theirs = (
             next(
                 cell
-                for cell in _records.load(run)[1]
-                if (cell.setting.attack, cell.setting.defence) == ("patch(share=1.0)", "none")
+                for cell in _records.load(run).cells
+                if (cell.setting.attack, cell.setting.defence) == ("patch(poison_rate=1.0)", "none")
             )
             for run in ("quick", "laptop")
         )
-        words = legend(_responses.trade_off([ours, theirs]).axes[0])
+        words = legend(_pictures.trade_off([ours, theirs]).axes[0])
         assert words == [f"{cell.setting.data} · {cell.setting.model}" for cell in (ours, theirs)]
 
     def test_a_legend_of_many_cells_lies_on_the_picture(self):
@@ -264,22 +337,21 @@ class TestPapers:
     @pytest.mark.parametrize("table", ["strong_augmentation table1", "dp_instahide table1"])
     def test_cells_beside_a_table_are_those_that_the_comparison_finds(self, table):
         """The slow way: every record compared."""
-        comparison, (_, cells) = papers.compare(reference(), *table.split()), _records.load("quick")
+        comparison, cells = papers.compare(reference(), *table.split()), _records.load("quick").cells
         for spot in beside(cells, table):
             theirs = comparison.cell(spot.claim.row, spot.claim.column)
             assert len(spot.ours) == bool(theirs.ours)
             for cell in spot.ours:
                 assert numbers(measured(cell, spot.claim.measure)) == pytest.approx(numbers(theirs.ours))
             if theirs.chance:
-                assert chance(spot.ours[0], cells) == pytest.approx(theirs.chance.value)
+                assert numbers(chance(spot.ours[0], cells)) == pytest.approx(numbers(theirs.chance))
 
     def test_several_networks_in_one_place_are_kept_apart(self, outputs):
         for record in [*reference(), *reference("laptop")]:
-            if record["spec"]["attack"]["name"] == "patch":
+            if record.spec["attack"]["name"] == "patch":
                 write(Ledger.open(), record)
-        _, cells = _records.load("yours")
-        spot = beside(cells, "strong_augmentation table1")[0]
-        assert {cell.setting.model for cell in spot.ours} == {"local3", "resnet18(width=8)"}
+        spot = beside(_records.load("yours").cells, "strong_augmentation table1")[0]
+        assert {cell.setting.model for cell in spot.ours} == {"convnet_gap", "resnet(depth=18, width=8)"}
         assert "are measured; the paper's value lies inside" in results.words(
             State(source="yours", table="strong_augmentation table1")
         )
@@ -350,13 +422,12 @@ class TestDose:
             fit(doses, rates)
 
     def test_a_series_differs_in_the_dose_alone(self):
-        _, cells = _records.load("quick")
-        patch = [cell for cell in cells if cell.setting.kind == "patch"]
-        shares, widths = (series(patch, DOSES[name]) for name in ("share", "mixture width"))
-        assert [line.doses for line in shares] == 3 * [(0.0, 0.1, 1.0)] and [line.doses for line in widths] == 3 * [(1.0, 2.0)]
-        for line in shares:
+        patch = [cell for cell in _records.load("quick").cells if cell.setting.kind == "patch"]
+        rates, widths = (series(patch, DOSES[name]) for name in ("poison rate", "mixture width"))
+        assert [line.doses for line in rates] == 3 * [(0.0, 0.1, 1.0)] and [line.doses for line in widths] == 3 * [(1.0, 2.0)]
+        for line in rates:
             specs = [json.loads(cell.setting.text) for cell in line.cells]
-            assert [spec["attack"].pop("share") for spec in specs] == list(line.doses)
+            assert [spec["attack"].pop("poison_rate") for spec in specs] == list(line.doses)
             assert specs[0] == specs[1] == specs[2]
         assert "(2 doses; a curve needs at least 3)" in results.words(
             replace(QUICK, view="dose", dose="mixture width", attack="patch")
@@ -364,36 +435,33 @@ class TestDose:
         assert "(log-odds +" in results.words(replace(QUICK, view="dose"))
 
     def test_undefended_victims_are_the_weakest_dose_of_every_noise(self, outputs):
-        record = next(r for r in reference() if not r["spec"]["defence"]["augment"])
-        noises = [None, ("laplace", 0.05), ("laplace", 0.1), ("gaussian", 0.1)]
-        for noise in noises:
-            parts = [{"name": noise[0], "scale": noise[1]}] if noise else []
-            write(Ledger.open(), record, defence={"augment": parts, "filter": None})
-        lines = series(_records.load("yours")[1], DOSES["noise scale"])
+        record = next(each for each in reference() if not each.spec["defence"]["augment"])
+        for text in ("none", "laplace(scale=0.05)", "laplace(scale=0.1)", "gaussian(scale=0.1)"):
+            write(Ledger.open(), record, defence=experiments.defence(text).describe())
+        lines = series(_records.load("yours").cells, DOSES["noise scale"])
         assert [line.doses for line in lines] == [(0.0, 0.05, 0.1), (0.0, 0.1)]
 
 
 class TestPower:
     def test_hours_are_mean_seconds_times_trials(self):
-        _, cells = _records.load("quick")
-        seconds = [record["cost"]["seconds"] for record in reference() if record["spec"]["attack"]["name"] == "patch"]
-        (cost,) = costs([cell for cell in cells if cell.setting.kind == "patch"])
+        seconds = [record.cost.seconds for record in reference() if record.spec["attack"]["name"] == "patch"]
+        (cost,) = planner.costs([cell for cell in _records.load("quick").cells if cell.setting.kind == "patch"])
         assert (cost.seconds, cost.trials) == (pytest.approx(sum(seconds) / len(seconds)), len(seconds))
+        count = 3 * trials_to_tell(0.6, 0.5)
         said = results.words(replace(QUICK, attack="patch", view="power", p1=0.6, p2=0.5, cells=3))
-        assert f"{3 * trials_to_tell(0.6, 0.5)}. One worker" in said
-        assert f"{cost.seconds * 3 * trials_to_tell(0.6, 0.5) / 3600:.2g} h on" in said
+        assert f"and 3 cells need {count}. One worker: {cost.where} {cost.seconds * count / 3600:.2g} h on" in said
 
     def test_records_of_this_device_count_before_others(self, outputs):
-        from poisonlib.widgets._planner import this_device
-
-        for seed, (device, seconds) in enumerate([(this_device(), 2.0), ("another", 50.0)]):
-            record = next(each for each in reference() if each["spec"]["attack"]["name"] == "patch")
-            write(Ledger.open(), record | {"cost": {"seconds": seconds}, "place": {"device": device}}, seed=seed)
-        assert costs(_records.load("yours")[1]) == [Cost("digits(size=12, channels=3) · local3", 2.0, 1, True)]
+        record = next(each for each in reference() if each.spec["attack"]["name"] == "patch")
+        for seed, (device, seconds) in enumerate([(planner.this_device(), 2.0), ("another", 50.0)]):
+            place, cost = replace(record.environment, device=device), Cost(seconds, {}, 0)
+            write(Ledger.open(), replace(record, environment=place, cost=cost), seed=seed)
+        found = planner.costs(_records.load("yours").cells)
+        assert found == [planner.Cost("digits(size=12, channels=3) · convnet_gap", 2.0, 1, True)]
 
     def test_equal_rates_are_refused_with_words(self):
         panel = results.explorer(replace(QUICK, view="power", p1=0.5, p2=0.5))
-        assert "no number of trials tells equal shares apart" in panel.line.value
+        assert "no number of trials tells equal rates apart" in panel.line.value
 
 
 class Table(HTMLParser):
@@ -434,10 +502,10 @@ class TestExports:
         assert table.rows == 11 and not table.open
         common = 3 - sum(len({getattr(cell.setting, part) for cell in cells}) > 1 for part in ("data", "model", "training"))
         assert table.scopes == ["col"] * (11 - common) + ["row"] * 10
-        assert f"{len(cells)} cells chosen; {len(cells) - 10} more than are shown here" in as_html(cells, 10)
+        assert f"{len(cells)} cells selected; {len(cells) - 10} are not shown here, but exported" in as_html(cells, 10)
 
     def test_no_name_leaves_the_folder(self, outputs):
-        with pytest.raises(ValueError, match="a plain name is wanted"):
+        with pytest.raises(ValueError, match="choose a name without folders"):
             results.save(QUICK, "../mine")
         assert not list(outputs.rglob("*.csv"))
 

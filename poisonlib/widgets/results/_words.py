@@ -42,7 +42,7 @@ def unreadable(messages: Sequence[str]) -> str:
     (reason, times), *others = Counter(messages).most_common()
     count = "1 record" if len(messages) == 1 else f"{len(messages)} records"
     return f"{count} cannot be read and {'is' if len(messages) == 1 else 'are'} left out: " + (
-        f"{times} because {reason}; the others for {len(others)} other reasons." if others else f"{reason}."
+        f"{times} because {reason}; the others for other reasons." if others else f"{reason}."
     )
 
 
@@ -50,6 +50,8 @@ def nothing(selection: Selection) -> str:
     """Why there is no picture."""
     if selection.every:
         return f"None of the {len(selection.every)} cells of the records {selection.source} is selected: set fewer conditions."
+    if selection.unreadable:
+        return f"None of the records in {selection.source} can be read."
     return f"There are no records in {selection.source} yet: run a notebook, or choose a kept run as the source."
 
 
