@@ -29,7 +29,11 @@ def from_module(factory: Callable[..., nn.Module], *, features: str = "", normal
     ``nn.Linear``. With ``normalise=False`` the module gets pixels in [0, 1]. Arguments are plain values, which records can hold.
     Raises TypeError for other arguments and for a factory that has no import path, such as one defined inside a function.
     """
-    path = f"{factory.__module__}.{factory.__qualname__}"
-    if registry.imported(path) is not factory:
+    path = f"{factory.__module__}.{getattr(factory, '__qualname__', type(factory).__qualname__)}"
+    try:
+        found = registry.imported(path)
+    except LookupError:
+        found = None
+    if found is not factory:
         raise TypeError(f"{path} is not what Python finds under this name; define it at the top level of a module or notebook")
     return importlib.import_module(f"{__name__}.module").Module(path, tuple(sorted(arguments.items())), features, normalise)
