@@ -64,13 +64,13 @@ def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> 
     if not trial.defence.filter:
         return train, None
     result = trial.defence.filter.score(training.features(victim, train.images, trial.numerics), train.labels)
-    poisoned = torch.isin(train.ids, poison.ids.to(train.device))
+    keep, poisoned = result.keep.to(train.device), torch.isin(train.ids, poison.ids.to(train.device))
     fpr, tpr, auc = roc(result.scores, poisoned) or (None, None, None)
-    removed, caught = int((~result.keep).sum()), int((poisoned & ~result.keep).sum())
+    removed, caught = int((~keep).sum()), int((poisoned & ~keep).sum())
     if removed == len(train):
         raise ValueError(f"{trial.defence.label}: the filter removed all {len(train)} images, and nothing is left to train on")
     curve = None if auc is None else (tuple(fpr), tuple(tpr))
-    return train.take(result.keep), FilterReport(removed, caught, auc, curve)
+    return train.take(keep), FilterReport(removed, caught, auc, curve)
 
 
 def retrained(trial: Trial, train: ImageSet) -> Network:

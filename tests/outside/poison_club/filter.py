@@ -15,6 +15,6 @@ class LargestNorm(Filter):
 
     def score(self, features, labels):
         norms = features.norm(dim=1).double()
-        keep = torch.ones(len(labels), dtype=torch.bool)
+        keep = torch.ones_like(labels, dtype=torch.bool)
         keep[norms.argsort(descending=True, stable=True)[: int(self.share * len(labels))]] = False
         return FilterResult(keep, norms)
