@@ -6,6 +6,7 @@ import pytest
 
 from poisonlib import cli, notebooks
 from poisonlib.experiments import Ledger
+from poisonlib.experiments.crafting import images
 from poisonlib.experiments.spec import digest
 
 from . import invent
@@ -104,6 +105,7 @@ def test_ledger_upgrade_rewrites_old_records(capsys, outputs, given):
 
 def test_plan_at_paper_scale_needs_no_data(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "none"))
+    images.cache_clear()  # of what an earlier test read elsewhere
     status, out, _ = run(capsys, "plan", "dp_instahide_table1", "--profile", "paper")
     assert status == 0
     assert "220 trials, 0 recorded; to do: 220 trainings" in out and "PFLOP" not in out
