@@ -142,7 +142,8 @@ def load(room: str, protocol: type, choice, **values):
     ValueError for a value out of range.
     """
     if not isinstance(choice, str | dict):
-        return dataclasses.replace(choice, **values) if _checked(type(choice), protocol) else None
+        _checked(type(choice), protocol)
+        return dataclasses.replace(choice, **values)
     if isinstance(choice, dict):
         name, given = choice["name"], {k: v for k, v in choice.items() if k != "name"}
     else:

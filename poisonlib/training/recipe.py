@@ -76,10 +76,6 @@ def names() -> list[str]:
     return sorted(_table())
 
 
-def _frozen(values: dict) -> dict:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
 def load(choice: "str | dict | Recipe", **changes) -> Recipe:
     """A recipe by name, with values changed: ``load("dp_instahide_a2", batch_size=64)``. ``epochs`` alone also scales the
     milestones.
@@ -90,7 +86,12 @@ def load(choice: "str | dict | Recipe", **changes) -> Recipe:
         if choice not in _table():
             raise LookupError(f"no recipe {choice!r}; choose one of: {', '.join(names())}")
         choice = {k: v for k, v in _table()[choice].items() if k != "source"}
-    recipe = choice if isinstance(choice, Recipe) else Recipe(**_frozen(choice))
+    values = {} if isinstance(choice, Recipe) else choice
+    if unknown := sorted({*values, *changes} - set(Recipe.__dataclass_fields__)):
+        raise TypeError(f"a recipe has no {', '.join(unknown)}; it has: {', '.join(Recipe.__dataclass_fields__)}")
+    recipe = (
+        choice if isinstance(choice, Recipe) else Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    )
     if "epochs" in changes and "milestones" not in changes:
         recipe = recipe.lasting(changes.pop("epochs"))
     return dataclasses.replace(recipe, **changes)
