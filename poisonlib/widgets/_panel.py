@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
+import seaborn  # noqa: F401 (takes a second, for which the first picture should not wait)
 import traitlets
 
 from ..plots.drawing import Drawing, swept

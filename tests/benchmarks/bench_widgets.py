@@ -1,10 +1,10 @@
-"""The explorers' pictures: ``python -m tests.benchmarks.bench_widgets`` from the repository's root, one thread.
+"""Times of the explorers' pictures: ``python -m tests.benchmarks.bench_widgets`` from the repository's root, one thread.
 
-Each explorer gets a process of its own that has imported it and done nothing else, with an event loop as a kernel has one, an empty
-cache and 5,000 records. Prints seconds beside their goals, and how many times as long as a bare picture a redraw takes: 2 s for the
-first picture, 0.2 s for a redraw, both where a view is chosen for the first time and, as the median of seven, where a control has
-moved. Where poisons are crafted or victims trained for it, what is known before counts, and the time of the whole stands beside.
-Exits with 1 where a time is beyond three times its goal, as machines differ.
+Each explorer runs in a new process that has only imported it, with an event loop as in a kernel, an empty cache and 5,000
+records. The goals are 2 s for the first picture and 0.2 s for a redraw, both for a view that is chosen for the first time and for
+a control that moves (the median of seven). Where poisons are crafted or victims trained, the early picture counts, and the time
+until the whole picture is printed beside it. Redraws are also given as multiples of the time of a bare picture. Exits with 1 if a
+time is more than three times its goal, as machines differ.
 """
 
 import asyncio
@@ -16,15 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 FIRST, REDRAW, PATIENCE, MOVES, RECORDS = 2.0, 0.2, 3, 7, 5000
 STARTS = {"augmentations": {}, "poisons": {}, "results": {"source": "yours"}}
 TABLE = "strong_augmentation table2"
-VIEWS = {  # explorer: view: what is chosen for it, the control that then moves, its values in turn
+VIEWS = {  # explorer: view: the values that choose it, the control that then moves, its values in turn
     "augmentations": {
-        "one draw": ({}, "noise", [0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.08]),
-        "many draws": ({"many": True}, "noise", [0.11, 0.12, 0.13, 0.14, 0.15, 0.17, 0.18]),
+        "one sample": ({}, "noise", [0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.08]),
+        "many samples": ({"many": True}, "noise", [0.11, 0.12, 0.13, 0.14, 0.15, 0.17, 0.18]),
     },
     "poisons": {
         "poisons": ({}, "page", [1, 0]),
@@ -38,7 +39,7 @@ VIEWS = {  # explorer: view: what is chosen for it, the control that then moves,
         "forest": ({}, "rows", [13, 24, 14, 23, 15, 22, 16]),
         "forest beside a table": ({"table": TABLE}, "find", ["mixup", "cutmix", "none", "laplace", "patch", "conv", ""]),
         "trade-off": ({"view": "trade-off", "table": "none"}, "rows", [13, 24, 14, 23, 15, 22, 16]),
-        "dose": ({"view": "dose"}, "dose", ["eps", "budget", "noise scale", "mixture width", "gradient noise", "share"]),
+        "dose": ({"view": "dose"}, "dose", ["eps", "noise scale", "mixture width", "gradient noise", "poison rate"]),
         "power": ({"view": "power"}, "p1", [0.41, 0.42, 0.43, 0.44, 0.45, 0.46, 0.47]),
     },
 }
@@ -55,7 +56,7 @@ def median(values: list[float]) -> float:
 
 
 def bare() -> None:
-    """One image in one matplotlib figure, saved as the explorers do."""
+    """One image in one matplotlib figure, saved as the explorers save theirs."""
     import torch
     from matplotlib.figure import Figure
 
@@ -65,7 +66,7 @@ def bare() -> None:
 
 
 async def measure(name: str) -> dict:
-    """Seconds of one explorer: until its first picture and until all of it, for each view as `_view` has it, and a bare picture."""
+    """Seconds of one explorer: until its first picture, until all of that, for each view (see `_view`), and for a bare picture."""
     import torch
 
     explorer = importlib.import_module(f"poisonlib.widgets.{name}")
@@ -81,7 +82,7 @@ async def measure(name: str) -> dict:
 
 
 async def _view(panel, chosen: dict, field: str, values: list) -> tuple[float, float, float]:
-    """Seconds until a view that is chosen shows something and until it shows all, and a redraw where its control has moved."""
+    """Seconds until a newly chosen view shows a picture, until it shows all of it, and of a redraw after its control has moved."""
     for name, value in chosen.items():
         panel.controls[name].value = value
     start = time.perf_counter()
@@ -98,28 +99,27 @@ async def _view(panel, chosen: dict, field: str, values: list) -> tuple[float, f
 
 
 async def _whole(panel) -> None:
-    """Until the line does not say any more what is being done."""
+    """Wait until the line no longer says what is being done."""
     while "...</p>" in panel.line.value:
         await asyncio.sleep(0)
 
 
 def fill(folder: Path) -> None:
-    """Records of the kept run ``quick`` under seeds of their own."""
+    """Write records of the kept run ``quick`` with seeds of their own."""
     from poisonlib import paths
     from poisonlib.experiments import Ledger
-    from poisonlib.experiments.spec import canonical, digest
+    from poisonlib.experiments.spec import canonical
 
-    ledger, kept = Ledger(folder / "trials"), list(Ledger(paths.repository() / "outputs" / "reference" / "quick" / "trials"))
+    ledger, kept = Ledger(folder / "trials"), list(Ledger(paths.root() / "outputs" / "reference" / "quick" / "trials"))
     for seed in range(RECORDS):
-        record = kept[seed % len(kept)]
-        spec = record["spec"] | {"seed": 1000 + seed}
-        path = ledger.path(digest(spec))
+        record = replace(kept[seed % len(kept)], spec=kept[seed % len(kept)].spec | {"seed": 1000 + seed})
+        path = ledger.path(record.key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(canonical(record | {"spec": spec, "key": path.stem}))
+        path.write_text(canonical(record.to_json()))
 
 
 def alone(name: str, outputs: str) -> dict:
-    """`measure` in a fresh process."""
+    """`measure` in a new process."""
     environment = os.environ | {"POISONLIB_OUTPUTS": outputs, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", __spec__.name, name]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -127,7 +127,7 @@ def alone(name: str, outputs: str) -> dict:
 
 
 def report(name: str, found: dict) -> bool:
-    """Whether every time is within our patience."""
+    """Print the times; returns whether each is at most `PATIENCE` times its goal."""
     print(f"{name}: the first picture {found['first']:.2f} s (goal {FIRST} s){_then(found['first'], found['whole'])}")
     for view, (early, whole, moved) in found["views"].items():
         times = f"{moved / found['bare']:.1f} times a bare imshow"
