@@ -1,17 +1,19 @@
-"""What cannot work is refused before anything is trained, and what lies next to it is not refused, trains and is recorded."""
+"""Trials that cannot work are refused before any training; their nearest neighbours that can work run and are recorded."""
 
 import sys
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 from poisonlib import data, experiments, models, training
+from poisonlib.experiments.validation import blank
 
 DIGITS = data.source("digits", size=8, limit=120)
-RECIPE = training.load("quick_targeted", epochs=2, batch=50)  # batches of 50, 50 and 20
-MODEL = models.load("patches", side=2, width=8)
-CRAFT = "gradient_matching(budget=0.05, eps=0.2, steps=2, restarts=1, judgements=1"  # of six poisons
-AWARE = CRAFT + ", adaptive='augmented', companions=4"
+RECIPE = training.load("quick_targeted", epochs=2, batch_size=50)  # batches of 50, 50 and 20
+MODEL = models.load("patch_mlp", side=2, width=8)
+CRAFT = "gradient_matching(poison_rate=0.05, eps=0.2, steps=2, restarts=1, eval_samples=1"  # of six poisons
+AWARE = CRAFT + ", adaptive='augmented', clean_images=4"
 
 
 @pytest.fixture(autouse=True)
@@ -20,16 +22,16 @@ def outputs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def cell(attack="patch(share=1.0)", defence="none", **changes):
-    """One trial. Of the changes, those of the recipe's numbers go there."""
+def cell(attack="patch(poison_rate=1.0)", defence="none", **changes):
+    """One trial. Changes that are values of the recipe go there."""
     fields = {"recipe", "data", "model", "numerics"} & changes.keys()
     parts = {"data": DIGITS, "model": MODEL, "recipe": RECIPE} | {name: changes.pop(name) for name in fields}
     parts["recipe"] = replace(parts["recipe"], **changes)
     return experiments.grid("targeted", "quick", attack=attack, defence=defence, trials=1, **parts)
 
 
-def digits(**numbers):
-    return data.source("digits", size=8, **numbers)
+def digits(**values):
+    return data.source("digits", size=8, **values)
 
 
 FEWEST, MOST = (int(of(DIGITS.load("train").labels.bincount())) for of in (min, max))
@@ -59,20 +61,20 @@ PAIRS = {
     "a mix in the ordinary augmentation": ({"augment": "mixup(k=21)"}, r"k=21 .*n=20", {"augment": "mixup(k=20)"}),
     "a mix in a craft": (
         {"attack": AWARE + ")", "defence": "mixup(k=11)"},
-        r"k=11 .*n=10.*6 poisons, batch=512, companions=4",
+        r"k=11 .*n=10.*6 poisons, batch_size=512, clean_images=4",
         {"attack": AWARE + ")", "defence": "mixup(k=10)"},
     ),
     "a mix in the last part of a craft": (
-        {"attack": AWARE + ", batch=4)", "defence": "mixup(k=7)"},
-        r"k=7 .*n=6.*batch=4",
-        {"attack": AWARE + ", batch=4)", "defence": "mixup(k=6)"},
+        {"attack": AWARE + ", batch_size=4)", "defence": "mixup(k=7)"},
+        r"k=7 .*n=6.*batch_size=4",
+        {"attack": AWARE + ", batch_size=4)", "defence": "mixup(k=6)"},
     ),
     "a mix in a craft, inside maxup that has yet to start": (
         {"attack": AWARE + ")", "defence": "maxup(inner='mixup(k=11)', m=2, start=1)"},
         r"k=11 .*n=10",
         {"attack": AWARE + ")", "defence": "maxup(inner='mixup(k=10)', m=2, start=1)"},
     ),
-    "a mix in a craft without company": (
+    "a mix in a craft without clean images": (
         {"attack": CRAFT + ")", "augment": "mixup(k=7)"},
         r"k=7 .*n=6.*6 poisons",
         {"attack": CRAFT + ")", "augment": "mixup(k=6)"},
@@ -80,7 +82,7 @@ PAIRS = {
     "a mix in a craft of nothing": (
         {"attack": CRAFT + ")", "augment": "mixup(k=7)"},
         r"k=7 .*n=6",
-        {"attack": "gradient_matching(budget=0)", "augment": "mixup(k=7)"},
+        {"attack": "gradient_matching(poison_rate=0)", "augment": "mixup(k=7)"},
     ),
     "a mix that the attacker does not know of": (
         {"attack": AWARE + ")", "defence": "mixup(k=11)"},
@@ -88,9 +90,9 @@ PAIRS = {
         {"attack": CRAFT + ")", "defence": "mixup(k=11)"},
     ),
     "cutmix of one poison": (
-        {"attack": CRAFT + ", batch=5)", "augment": "cutmix"},
-        r"k=2 .*n=1.*batch=5",
-        {"attack": CRAFT + ", batch=4)", "augment": "cutmix"},
+        {"attack": CRAFT + ", batch_size=5)", "augment": "cutmix"},
+        r"k=2 .*n=1.*batch_size=5",
+        {"attack": CRAFT + ", batch_size=4)", "augment": "cutmix"},
     ),
     "a colour of other channels, late": (
         {"defence": "maxup(inner='cutout(fill=(0.1, 0.2, 0.3))', start=1)"},
@@ -98,32 +100,32 @@ PAIRS = {
         {"defence": "maxup(inner='cutout(fill=(0.1,))', start=1)"},
     ),
     "targets and a class of the test set": (
-        {"attack": "noise(budget=0.05, targets=33)"},
+        {"attack": "noise(poison_rate=0.05, targets=33)"},
         r"targets=33: .*smallest class has 32; choose at most 32",
-        {"attack": "noise(budget=0.05, targets=32)"},
+        {"attack": "noise(poison_rate=0.05, targets=32)"},
     ),
     "targets of a clean control": (
-        {"attack": "gradient_matching(budget=0, targets=33)"},
+        {"attack": "gradient_matching(poison_rate=0, targets=33)"},
         "targets=33",
-        {"attack": "gradient_matching(budget=0, targets=32)"},
+        {"attack": "gradient_matching(poison_rate=0, targets=32)"},
     ),
     "targets of a craft": ({"attack": CRAFT + ", targets=33)"}, "targets=33", {"attack": CRAFT + ", targets=32)"}),
     "targets and a class without test images": (
-        {"attack": "watermark(budget=0.05)", "data": digits(train=1790, limit=120)},
+        {"attack": "watermark(poison_rate=0.05)", "data": digits(train=1790, limit=120)},
         "targets=1: .*choose a larger test set",
-        {"attack": "watermark(budget=0.05)", "data": digits(train=1680, limit=120)},
+        {"attack": "watermark(poison_rate=0.05)", "data": digits(train=1680, limit=120)},
     ),
     "a backdoor and a class without test images": (
-        {"attack": "patch(share=0.0)", "data": digits(train=1790, limit=120)},
-        "one class has none: choose a larger test set",
-        {"attack": "patch(share=0.0)", "data": digits(train=1680, limit=120)},
+        {"attack": "patch(poison_rate=0.0)", "data": digits(train=1790, limit=120)},
+        "a class has none: choose a larger test set",
+        {"attack": "patch(poison_rate=0.0)", "data": digits(train=1680, limit=120)},
     ),
     "a share of a class that is no image": (
-        {"attack": f"patch(share={0.5 / FEWEST})"},
-        f"share=.*smallest class, which has {FEWEST} training images; choose",
-        {"attack": f"patch(share={0.6 / FEWEST})"},
+        {"attack": f"patch(poison_rate={0.5 / FEWEST})"},
+        f"poison_rate=.*smallest class, which has {FEWEST} training images; choose",
+        {"attack": f"patch(poison_rate={0.6 / FEWEST})"},
     ),
-    "a trigger and the images": ({"attack": "patch(size=9)"}, "size=9: .* 8 x 8", {"attack": "patch(size=8, share=0.5)"}),
+    "a trigger and the images": ({"attack": "patch(size=9)"}, "size=9: .* 8 x 8", {"attack": "patch(size=8, poison_rate=0.5)"}),
     "neighbours and images": (
         {"defence": "deep_knn(expected=0.5)"},
         "120 neighbours of each of 120 images: choose",
@@ -131,7 +133,7 @@ PAIRS = {
     ),
     "votes and classes": (
         {"defence": f"deep_knn(multiple=1.0, expected={(2 * MOST - 1) / 120}, variant='released')"},
-        f"half of {2 * MOST - 1} votes, and the largest class has {MOST} images: all would go; choose",
+        f"half of {2 * MOST - 1} votes, and the largest class has {MOST} images: all would be removed; choose",
         {"defence": f"deep_knn(multiple=1.0, expected={(MOST - 1) / 120}, variant='released')"},
     ),
     "a network and the images": (
@@ -143,30 +145,32 @@ PAIRS = {
 
 
 @pytest.mark.parametrize(("refused", "says", "allowed"), PAIRS.values(), ids=PAIRS)
-def test_what_cannot_work_is_refused_before_any_training_and_its_neighbour_runs(refused, says, allowed, outputs, monkeypatch):
+def test_a_trial_that_cannot_work_is_refused_before_any_training_and_its_neighbour_runs(
+    refused, says, allowed, outputs, monkeypatch
+):
     with monkeypatch.context() as changed:
-        changed.setattr(training, "fit", None)
+        changed.setattr(training, "train", None)
         changed.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
         with pytest.raises(ValueError, match=says):
             experiments.run([*cell(), *cell(**refused)], workers=0)
     assert [path for path in outputs.rglob("*") if path.is_file()] == []
     (record,) = experiments.run(cell(**allowed), workers=0)
-    assert record["result"]["success"][1] > 0
+    assert record.evaluation.targets > 0
 
 
 @pytest.mark.parametrize(("refused", "says", "allowed"), PAIRS.values(), ids=PAIRS)
-def test_what_is_refused_would_have_failed(refused, says, allowed, monkeypatch):
-    """Or would be no attack at all: a share that is no image poisons nothing."""
-    monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "refuse_data", lambda trials: None)
+def test_a_refused_trial_would_have_failed(refused, says, allowed, monkeypatch):
+    """Or would be no attack at all: a rate below one image poisons nothing."""
+    monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "validate_data", lambda trials: None)
     (first,) = cell(**refused)
-    trials = (replace(first, seed=seed) for seed in range(30))  # which class is poisoned, and which attacked, goes by the seed
+    trials = (replace(first, seed=seed) for seed in range(30))  # the seed chooses the intended and the source class
     with pytest.raises((RuntimeError, AssertionError), match=r"1 of 1 trials failed(.|\n)*(ValueError|IndexError)|poisons|success"):
         all(experiments.check(experiments.run([trial], workers=0), [trial]) for trial in trials)
 
 
-def test_a_filter_that_leaves_nothing_is_told_instead_of_training_on_nothing():
-    """Which the sizes of classes did not tell: here one image that has its whole class around it would stay."""
-    with pytest.raises(RuntimeError, match="all 120 images were removed"):
+def test_a_filter_that_leaves_nothing_is_an_error():
+    """The class sizes do not tell: an image whose whole class lies around it would stay."""
+    with pytest.raises(RuntimeError, match="the filter removed all 120 images"):
         experiments.run(cell(defence=f"deep_knn(multiple=1.0, expected={(2 * MOST - 2) / 120}, variant='released')"), workers=0)
 
 
@@ -177,7 +181,7 @@ def test_a_defence_that_would_never_begin_is_refused_where_the_table_is_made():
         cell(augment="maxup(start=2)")
     (late,) = cell(defence="maxup(start=4, m=2)", epochs=5)
     plain, defended = experiments.run([*cell(epochs=5), late], workers=0)
-    assert plain["result"]["wanted probability"] != defended["result"]["wanted probability"]
+    assert plain.evaluation.confidence != defended.evaluation.confidence
 
 
 def test_several_surrogates_with_the_same_public_weights_are_refused():
@@ -200,3 +204,25 @@ def test_several_surrogates_with_the_same_public_weights_are_refused():
 def test_counts_are_whole_numbers(part, says):
     with pytest.raises(ValueError, match=f"{says}: choose a whole number"):
         cell(**part)
+
+
+class OnData(nn.Module):
+    """A module that looks at its data, which tensors without data refuse."""
+
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.head = nn.Linear(64, num_classes)
+
+    def forward(self, x):
+        return self.head(x.flatten(1)) * (2 if x.max().item() > 0 else 1)
+
+
+def test_a_module_that_cannot_run_without_data_is_validated_on_data():
+    (trial,) = cell(model=models.from_module(OnData))
+    train = data.load(trial.data)
+    assert not blank(trial, train).head.weight.is_meta
+    (plain,) = cell()
+    assert blank(plain, train).head.weight.is_meta, "other networks take no memory"
+    (wrong,) = cell(model=models.from_module(OnData, num_classes=7))
+    with pytest.raises(ValueError, match=r"maps 2 images to \(2, 7\)"):
+        blank(wrong, train)
