@@ -44,10 +44,15 @@ class Ledger:
         return (read(path) for path in sorted(self.root.glob("??/*.json")))
 
     def upgrade(self) -> int:
-        """Rewrite the records of older versions under today's names; returns their number."""
-        old = [path for path in sorted(self.root.glob("??/*.json")) if _content(path)["schema"] != SCHEMA]
-        for path in old:
-            self.put(read(path))
+        """Rewrite the records of older versions under today's names; returns their number.
+
+        A trial that was run anew since keeps its new record. Raises ValueError that names a file which is no record.
+        """
+        records = {path: read(path) for path in sorted(self.root.glob("??/*.json"))}
+        old = {path: record for path, record in records.items() if path != self.path(record.key)}
+        for path, record in old.items():
+            if not self.path(record.key).exists():
+                self.put(record)
             path.unlink()
         return len(old)
 
@@ -66,7 +71,7 @@ def read(path: Path) -> Record:
         if content["schema"] != SCHEMA or content["key"] != digest(content["spec"]):
             raise ValueError("its schema is unknown, or its name is not the hash of its description")
         return Record.from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is not a sound record ({error}); move it away and run again to repeat the trial") from error
 
 
