@@ -1,4 +1,4 @@
-"""The explorers as people meet them: JupyterLab in a headless Chromium, where every cell runs, controls move and pictures follow.
+"""The explorers as users see them: JupyterLab in a headless Chromium, where every cell runs, controls move and pictures follow.
 
 Needs a Chromium on the path and the package ``playwright``. Screenshots of both themes go to the test's temporary folder.
 """
@@ -93,7 +93,7 @@ def wait_for(address: str, process: subprocess.Popen) -> None:
 
 @pytest.fixture
 def page(browser):
-    """A page that remembers what its console complains of."""
+    """A page that collects the errors of its console."""
     page = browser.new_page(viewport={"width": 1280, "height": 1500})
     page.set_default_timeout(PATIENCE)
     page.complaints = []
@@ -108,7 +108,7 @@ def picture(page) -> str:
 
 
 def wait_for_another(page, before: str) -> str:
-    """The picture, as soon as it is not that one any more."""
+    """Wait until the picture differs from ``before``; returns it."""
     until = time.monotonic() + PATIENCE / 1000
     while (now := picture(page)) == before:
         assert time.monotonic() < until, f"the picture stays as it was: {page.locator(PANEL).first.inner_text()}"
@@ -135,14 +135,14 @@ def move_a_slider(page) -> None:
 
 
 def choose_another(page) -> None:
-    """Takes the last choice of the first list, or the first choice where it stands at the last."""
+    """Select the last option of the first list, or the first option if the last is selected."""
     chosen = page.locator(PANEL).first.locator("select").first
     last = chosen.locator("option").count() - 1
     chosen.select_option(index=0 if chosen.evaluate("each => each.selectedIndex") == last else last)
 
 
 def nameless(page) -> list[str]:
-    """Controls and images of the panel that a screen reader would find no name for."""
+    """Controls and images of the panel that have no name for screen readers."""
     seen = page.locator(PANEL).first.aria_snapshot()
     return re.findall(r'^ *- (?:slider|combobox|checkbox|textbox|spinbutton|button|img)(?! ").*$', seen, re.MULTILINE)
 

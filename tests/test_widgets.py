@@ -349,6 +349,29 @@ def own_module(tmp_path, monkeypatch):
     sys.modules.pop("own_augmentations", None)
 
 
+OWN_DATA = """
+from dataclasses import dataclass
+import torch
+from poisonlib.data import Data, from_arrays
+
+@dataclass(frozen=True)
+class Grey(Data):
+    level: float = 0.5
+
+    def load(self, split, download=False):
+        images = torch.full((60, 12, 12), self.level) + torch.arange(60)[:, None, None] / 200
+        return from_arrays(images, torch.arange(60) % 3, ("a", "b", "c"))
+"""
+
+
+def test_a_data_set_of_ones_own_is_shown_by_its_import_path(tmp_path, monkeypatch):
+    (tmp_path / "own_images.py").write_text(OWN_DATA)
+    monkeypatch.syspath_prepend(tmp_path)
+    panel = augmentations.explorer(replace(SMALL, data="own_images.Grey(level=0.25)", attack="patch(poison_rate=0.5)"))
+    assert panel.controls["data"].value == "own_images.Grey(level=0.25)"
+    assert panel.picture.value and "Poison 0 of 10 of patch(poison_rate=0.5), class " in panel.line.value
+
+
 class TestOwnAugmentation:
     def test_it_is_typed_into_the_text_field_by_its_import_path(self, own_module):
         panel = augmentations.explorer(SMALL)

@@ -16,7 +16,7 @@ CELL = "padding: 0 0.6em; text-align: {}"
 
 
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:
-    """One row for each cell; rates are shares. For programs."""
+    """One row for each cell; rates are shares. For programs. ``confidence``: mean probability of the intended class."""
     return pd.DataFrame([_row(cell, point(cell)) for cell in cells])
 
 
@@ -27,7 +27,7 @@ def _row(cell: Cell, measured: Point) -> dict:
         "success": measured.success.value,
         "success low": measured.success.low,
         "success high": measured.success.high,
-        "intended probability": _mean(cell.confidence),
+        "confidence": _mean(cell.confidence),
         "clean accuracy": measured.accuracy.value,
         "seconds": _mean(cell.seconds),
     }
@@ -47,7 +47,7 @@ def printed(cells: Sequence[Cell]) -> pd.DataFrame:
             "n": table["n"].map(str),
             "success %": percent["success"],
             "95 % interval": [f"{low} to {high}" for low, high in pairs],
-            "intended probability %": percent["intended probability"],
+            "confidence %": percent["confidence"],
             "clean accuracy %": percent["clean accuracy"],
             "seconds": table["seconds"].map("{:.1f}".format),
         }

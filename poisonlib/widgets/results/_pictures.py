@@ -1,4 +1,4 @@
-"""Pictures of the results explorer, but for the forest plot: trade-off, dose and response, and the cost of more trials."""
+"""Pictures of the results explorer other than the forest plot: trade-off, dose and response, and the cost of more trials."""
 
 from collections.abc import Sequence
 from textwrap import fill
