@@ -179,8 +179,8 @@ class TestAugmentationExplorer:
     def test_same_state_same_bytes(self):
         first = augmentations.render(SMALL).png(), augmentations.samples(SMALL, 20).png()
         augmentations.render(replace(SMALL, k=3, seed=4)).png()
-        augmentations.prepare.cache_clear()
-        augmentations.surviving.cache_clear()
+        _state._prepare.cache_clear()
+        _state._surviving.cache_clear()
         assert first == (augmentations.render(SMALL).png(), augmentations.samples(SMALL, 20).png())
 
     def test_it_shows_itself_in_a_notebook(self):
@@ -389,6 +389,14 @@ class TestOwnAugmentation:
         trial = replace(SMALL.trial, recipe=SMALL.trial.recipe.lasting(1))
         plain, own = (_state.victim(trial, augment.pipeline(text)) for text in ("none", f"{own_module}.Half"))
         assert any(not torch.equal(a, b) for a, b in zip(plain.parameters(), own.parameters(), strict=True))
+
+    def test_a_class_that_was_changed_is_shown_as_it_is_now(self, own_module):
+        state = replace(SMALL, augmentation=f"{own_module}.Half", many=True)
+        before = [augmentations.explorer(replace(state, many=many)).picture.value for many in (False, True)]
+        module = sys.modules[own_module]
+        exec(OWN.replace("x.shape[2] // self.k", "2"), vars(module))
+        after = [augmentations.explorer(replace(state, many=many)).picture.value for many in (False, True)]
+        assert before[0] != after[0] and before[1] != after[1]
 
     def test_one_that_cannot_be_imported_says_so(self):
         line = augmentations.explorer(replace(SMALL, augmentation="own_augmentations.Half")).line.value

@@ -61,7 +61,7 @@ def _label_bars(axis: Axes, example: Example) -> None:
 
 def samples(state: State, n: int = COUNTED) -> Drawing:
     """Eight samples as images, and histograms over ``n`` samples: what share of the perturbation's pixels and norm is left."""
-    (images, _, _), augmentation = batch(state.data, state.attack, state.seed, state.image), state.pipeline
+    (images, _, _), augmentation = batch(state.trial, state.image), state.pipeline
     figure, left = Drawing(), surviving(state, n)
     shown = [outcome(images, augmentation, state.seed, "draw", i).image for i in range(STRIP)]
     stage = figure.stage(0.01, 0.6, 0.98, 0.4, wide=STRIP * 1.1)

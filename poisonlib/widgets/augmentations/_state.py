@@ -104,18 +104,22 @@ class Example:
 
 
 @functools.lru_cache(maxsize=32)
-def batch(data: str, attack: str, seed: int, image: int) -> tuple[Batch, tuple[str, ...], int]:
+def batch(trial: Trial, image: int) -> tuple[Batch, tuple[str, ...], int]:
     """(a poison among other training images, the classes, the number of poisons)."""
-    trial = _trial.trial_of(data, attack, seed)
     train, (poison, _) = _trial.images(trial, "train"), _trial.craft(trial)
-    return batch_of(train, poison, image, seed), train.classes, len(poison)
+    return batch_of(train, poison, image, trial.seed), train.classes, len(poison)
 
 
-@functools.lru_cache(maxsize=32)
 def prepare(state: State) -> Example:
     """The poison and its augmentation. Raises LookupError, TypeError, ValueError or FileNotFoundError, each with a message."""
-    images, classes, count = batch(state.data, state.attack, state.seed, state.image)
-    augmented = outcome(images, state.pipeline, state.seed, "draw", state.sample)
+    return _prepare(state, state.trial, state.pipeline)
+
+
+# The cache's keys hold objects beside the text: a class of the user's own may have been changed since.
+@functools.lru_cache(maxsize=32)
+def _prepare(state: State, trial: Trial, augmentation: Pipeline) -> Example:
+    images, classes, count = batch(trial, state.image)
+    augmented = outcome(images, augmentation, state.seed, "draw", state.sample)
     shown = torch.stack([images.clean[0], images.poisoned[0], augmented.image])
     return Example(images, classes, count, augmented, _predictions(state, shown, classes))
 
@@ -136,8 +140,12 @@ def victim(trial: Trial, defence: Pipeline) -> Network:
     return training.train(trial.model, train, trial.recipe, seed=trial.seed, augment=defence, numerics=trial.numerics)
 
 
-@functools.lru_cache(maxsize=32)
 def surviving(state: State, n: int = COUNTED) -> Survival:
     """What is left of the perturbation in each of n samples of the augmentation, as `poisonlib.plots.survival` measures it."""
-    images, augmentation = batch(state.data, state.attack, state.seed, state.image)[0], state.pipeline
-    return survival(images, [outcome(images, augmentation, state.seed, "draw", i) for i in range(n)])
+    return _surviving(state.trial, state.image, state.pipeline, n)
+
+
+@functools.lru_cache(maxsize=32)
+def _surviving(trial: Trial, image: int, augmentation: Pipeline, n: int) -> Survival:
+    images = batch(trial, image)[0]
+    return survival(images, [outcome(images, augmentation, trial.seed, "draw", i) for i in range(n)])
