@@ -86,6 +86,15 @@ def frame(records: Iterable[Record]):
     return pd.DataFrame([_row(record) for record in records])
 
 
+def _defence(record: Record) -> str:
+    """The defence's label or, where a class cannot be imported here, the names of its parts."""
+    try:
+        return record.trial.defence.label
+    except LookupError:
+        parts = record.spec["defence"]
+        return " + ".join(part["name"] for part in (*parts["augment"], parts["step"], parts["filter"]) if part) or "none"
+
+
 def _row(record: Record) -> dict:
     craft, removed = record.craft, record.filter
     return {
@@ -93,7 +102,7 @@ def _row(record: Record) -> dict:
         "model": record.spec["model"]["name"],
         "attack": record.spec["attack"]["name"],
         **{f"attack.{name}": value for name, value in record.spec["attack"].items() if name != "name"},
-        "defence": record.trial.defence.label,
+        "defence": _defence(record),
         "seed": record.seed,
         "success": record.success,
         "confidence": record.evaluation.confidence,

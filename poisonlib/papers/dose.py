@@ -98,7 +98,7 @@ def split(text: str, dose: Dose) -> tuple[str, str | None, float] | None:
 
 
 def _taken(rest: dict, holder: dict, dose: Dose) -> tuple[str, str, float] | None:
-    if holder.get(dose.field) is None:
+    if not isinstance(holder.get(dose.field), int | float):  # a class of the user's own may have a text there
         return None
     return canonical(rest), canonical({k: v for k, v in holder.items() if k != dose.field}), float(holder[dose.field])
 
