@@ -11,21 +11,24 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from poisonlib import data, experiments, models, training
-from poisonlib.experiments import Ledger, run
-from poisonlib.experiments.ledger import measured, write_atomically
-from poisonlib.experiments.models import Cache
+from poisonlib.experiments import Ledger, provenance, run, workers
+from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.spec import digest
+from poisonlib.files import read_tensors, write_atomically
+
+from . import plain
 
 runner = sys.modules["poisonlib.experiments.run"]
 TINY = dict(
     data=data.source("digits", size=8, limit=100),
-    model=models.load("resnet8", width=2),
-    recipe=training.load("quick", epochs=1, batch=50),
+    model=models.load("cifar_resnet", depth=8, width=2, shortcut="projection"),
+    recipe=training.load("quick", epochs=1, batch_size=50),
 )
 FILTERS = ["spectral_signatures", "activation_clustering", "deep_knn"]
-MATCHING = "gradient_matching(budget=0.05, eps=0.2, steps=4, restarts=1, judgements=2)"
+MATCHING = "gradient_matching(poison_rate=0.05, eps=0.2, steps=4, restarts=1, eval_samples=2)"
 NOT_A_NUMBER_OF_WORKERS = [-1, True, False, 2.0, "2"]
 
 
@@ -37,7 +40,7 @@ def outputs(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_hanging():
-    """What waits for ever is a failure after a minute."""
+    """A test that waits for ever fails after a minute."""
 
     def give_up(*_):
         raise TimeoutError("still waiting")
@@ -49,14 +52,14 @@ def no_hanging():
     signal.signal(signal.SIGALRM, before)
 
 
-def tiny(attack="patch(share=1.0)", defence="none", trials=1, **more):
+def tiny(attack="patch(poison_rate=1.0)", defence="none", trials=1, **more):
     scenario = "targeted" if "matching" in attack else "backdoor"
     return experiments.grid(scenario, "quick", attack=attack, defence=defence, trials=trials, **(TINY | more))
 
 
 def failing(**more):
     """A trial whose training diverges."""
-    return tiny(defence="spectral_signatures", recipe=replace(TINY["recipe"], rate=1e30), **more)
+    return tiny(defence="spectral_signatures", recipe=replace(TINY["recipe"], lr=1e30), **more)
 
 
 class TestNumberOfWorkers:
@@ -64,22 +67,28 @@ class TestNumberOfWorkers:
         with pytest.raises(ValueError, match="workers=-1"):
             run(tiny(), workers=-1)
 
-    @pytest.mark.parametrize("workers", NOT_A_NUMBER_OF_WORKERS)
-    def test_what_counts_no_processes_is_refused_by_its_value(self, workers):
-        with pytest.raises(ValueError, match=f"workers={workers!r}: give a whole number"):
-            runner._refuse(workers)
+    def test_anything_else_than_a_whole_number_is_refused(self):
+        attempts = [f"run([], workers={each!r})" for each in NOT_A_NUMBER_OF_WORKERS]
+        found = plain.errors("from poisonlib.experiments import run", attempts)
+        for (name, message), each in zip(found, NOT_A_NUMBER_OF_WORKERS, strict=True):
+            assert name == "ValueError" and message == f"workers={each!r}: choose a whole number of at least 0"
 
-    @pytest.mark.parametrize("workers", [None, 0, 1, 64])
-    def test_numbers_of_processes_are_not(self, workers):
-        assert runner._refuse(workers) is None
+    @pytest.mark.parametrize("count", [None, 0, 1, 64])
+    def test_numbers_of_processes_are_not(self, count):
+        assert run([], workers=count) == []
+
+    def test_there_are_never_more_workers_than_jobs(self):
+        cpu = torch.device("cpu")
+        assert workers.devices(cpu, 5, 3) == ["cpu"] * 3 and workers.devices(cpu, 2, 3) == ["cpu"] * 2
+        assert workers.devices(cpu, None, 1000) == ["cpu"] * len(os.sched_getaffinity(0))
 
 
 def scripted(monkeypatch, script):
-    """The runner's workers run a script instead, with their usual arguments."""
+    """The runner's workers run a script instead, with their usual arguments and input."""
 
-    class Scripted(runner.Worker):
-        def __init__(self, device, ledger):
-            super().__init__(device, ledger)
+    class Scripted(workers.Worker):
+        def __init__(self, device, ledger, luggage):
+            super().__init__(device, ledger, luggage)
             self.command = [sys.executable, "-c", script, *self.command[3:]]
 
     monkeypatch.setattr(runner, "Worker", Scripted)
@@ -92,7 +101,8 @@ from poisonlib.experiments import worker
 broken = Path(sys.argv[2]).parent / "broken"
 if not broken.exists():
     broken.touch()
-    sys.stdin.readline()
+    sys.stdin.readline()  # the luggage
+    sys.stdin.readline()  # the job
     {misbehave}
 worker.main(*sys.argv[1:])
 """
@@ -116,13 +126,13 @@ class TestBrokenWorkers:
         assert [trial in Ledger.open() for trial in table] == [False, True]
 
     def test_that_cannot_be_started_fail_every_trial(self, monkeypatch):
-        monkeypatch.setattr(runner.Worker, "_start", lambda self: subprocess.Popen(["/nowhere/python"]))
+        monkeypatch.setattr(workers.Worker, "_start", lambda self: subprocess.Popen(["/nowhere/python"]))
         with pytest.raises(RuntimeError, match=r"3 of 3 trials failed(.|\n)*FileNotFoundError(.|\n)*in the trial .*\"seed\":\d"):
             run(tiny(trials=3), workers=2)
 
-    def test_that_died_idle_cost_nothing(self, tmp_path):
-        worker = runner.Worker("cpu", Ledger(tmp_path))
-        worker.command = [sys.executable, "-c", "print('{}', flush=True); input()"]
+    def test_that_end_between_jobs_cost_nothing(self, tmp_path):
+        worker = workers.Worker("cpu", Ledger(tmp_path))
+        worker.command = [sys.executable, "-c", "input(); input(); print('{}', flush=True)"]
         try:
             assert worker.ask({"spec": {}}) == {}
             worker.process.wait(timeout=60)
@@ -131,7 +141,7 @@ class TestBrokenWorkers:
             worker.stop()
 
     def test_one_reply_for_each_job(self, tmp_path):
-        worker, todo, done = runner.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), queue.SimpleQueue()
+        worker, todo, done = workers.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), queue.SimpleQueue()
         worker.command = [sys.executable, "-c", "print('}')"]
         for trial in tiny(trials=3):
             todo.put((trial, False))
@@ -152,7 +162,7 @@ worker._answer = answer
 worker.main("cpu", ".")
 """
     done = subprocess.Popen([sys.executable, "-c", noisy], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    done.stdin.write(b"{}\n")
+    done.stdin.write(b'""\n{}\n')
     done.stdin.flush()
     assert json.loads(done.stdout.readline()) == {"seconds": 0.0}
     rest, noise = done.communicate()
@@ -162,7 +172,7 @@ worker.main("cpu", ".")
 class TestInThisProcess:
     def test_a_trial_that_fails_does_not_stop_the_others(self):
         (good,) = tiny(defence="activation_clustering")
-        with pytest.raises(RuntimeError, match=r"1 of 2 trials failed(.|\n)*Traceback(.|\n)*in the trial .*\"rate\":1e\+30"):
+        with pytest.raises(RuntimeError, match=r"1 of 2 trials failed(.|\n)*Traceback(.|\n)*in the trial .*\"lr\":1e\+30"):
             run([*failing(), good], workers=0)
         assert good in Ledger.open()
 
@@ -182,49 +192,50 @@ class TestInThisProcess:
 COUNTED = """
 import os, sys, time
 from pathlib import Path
-from poisonlib.experiments import trial, worker
-def counted(*given, real=trial._trained):
+from poisonlib import training
+from poisonlib.experiments import worker
+def counted(*given, real=training.train, **choices):
     descriptor = os.open(Path(sys.argv[2]).parent / "trainings", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(descriptor, b"1")
     os.close(descriptor)
     time.sleep(1)  # so that the workers do meet, on however few cores
-    return real(*given)
-trial._trained = counted
+    return real(*given, **choices)
+training.train = counted
 worker.main(*sys.argv[1:])
 """
 
 
 class TestSharedVictims:
-    @pytest.mark.parametrize("attack", ["patch(share=1.0)", "patch(share=0.0)", MATCHING])
+    @pytest.mark.parametrize("attack", ["patch(poison_rate=1.0)", "patch(poison_rate=0.0)", MATCHING])
     def test_are_trained_once_by_workers_side_by_side(self, attack, monkeypatch, outputs):
         table = tiny(attack, FILTERS)
-        surrogates = sum(len(getattr(trial.attack, "surrogates", ())) for trial in table[:1])
-        promised = experiments.plan(table).trainings - surrogates
+        promised = experiments.plan(table).trainings
         scripted(monkeypatch, COUNTED)
         together = run(table, workers=3)
-        assert len((outputs / "trainings").read_text()) == promised == 4
+        assert len((outputs / "trainings").read_text()) == promised == 4 + len(table[0].attack.surrogates)
         monkeypatch.setenv("POISONLIB_OUTPUTS", str(outputs / "alone"))
-        assert [measured(record) for record in run(table, workers=0)] == [measured(record) for record in together]
-        (kept, _), (alone, _) = (cache.read(table[0].victim()) for cache in (Cache(outputs / "models"), Cache.open()))
+        assert [record.measured() for record in run(table, workers=0)] == [record.measured() for record in together]
+        victim = provenance.victim(table[0])
+        (kept, _), (alone, _) = (read_tensors(cache.path(victim)) for cache in (Cache(outputs / "models"), Cache.open()))
         assert kept.keys() == alone.keys() and all(kept[name].equal(alone[name]) for name in kept)
 
     def test_are_made_under_a_lock_in_which_no_other_is_taken(self, monkeypatch):
         held, seen = [], []
-        alone = Cache.alone
+        locked = Cache._locked
 
         @contextlib.contextmanager
         def watched(cache, identity):
             seen.append([*held, digest(identity)])
-            with alone(cache, identity):
+            with locked(cache, identity):
                 held.append(digest(identity))
                 yield
                 held.pop()
 
-        monkeypatch.setattr(Cache, "alone", watched)
+        monkeypatch.setattr(Cache, "_locked", watched)
         (trial,) = tiny(MATCHING, FILTERS[:1])
         run([trial], workers=0)
-        craft, victim = digest(trial.craft()), digest(trial.victim())
-        surrogates = [digest(trial.surrogate(wanted)) for wanted in trial.attack.surrogates]
+        craft, victim = digest(provenance.craft(trial)), digest(provenance.victim(trial))
+        surrogates = [digest(provenance.surrogate(trial, wanted)) for wanted in trial.attack.surrogates]
         assert seen == [[craft], *([craft, surrogate] for surrogate in surrogates), [victim]]
 
     def test_a_victim_that_no_filter_wants_takes_no_lock_and_is_not_kept(self, outputs):
@@ -241,13 +252,13 @@ def umask(request):
 
 class TestFiles:
     def test_have_the_rights_that_the_umask_leaves(self, umask, outputs):
-        run(tiny(attack="patch(share=0.0)"), workers=0)
+        run(tiny(attack="patch(poison_rate=0.0)"), workers=0)
         written = [path for path in outputs.rglob("*") if path.suffix in (".json", ".safetensors")]
         assert len(written) == 2
         assert [stat.S_IMODE(path.stat().st_mode) for path in written] == [0o666 & ~umask] * 2
 
     def test_of_a_write_that_was_killed_are_neither_records_nor_networks(self, outputs):
-        table = tiny(attack="patch(share=0.0)")
+        table = tiny(attack="patch(poison_rate=0.0)")
         kill_before_the_rename = "import os, sys; os.replace = lambda *_: os._exit(9); " + (
             "from poisonlib.experiments import Trial, run; import json; run([Trial.read(json.loads(sys.argv[1]))], workers=0)"
         )
@@ -259,6 +270,6 @@ class TestFiles:
         beside = Ledger.open().path(table[0].key).with_name(part.name)
         write_atomically(beside, b"{")
         assert list(Ledger.open()) == [] and table[0] not in Ledger.open()
-        assert Cache.open().read(table[0].victim()) is None
+        assert read_tensors(Cache.open().path(provenance.victim(table[0]))) is None
         records = run(table, workers=0)
         assert list(Ledger.open()) == records and experiments.check(records, table)
