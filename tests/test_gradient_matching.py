@@ -604,7 +604,7 @@ def test_a_watermark_is_the_first_target_blended_in_and_cut_off(digits, tenths):
     poison, goal = attacks.load("watermark", opacity=tenths / 10, poison_rate=0.1, targets=3).craft(digits, 0)
     base = digits.train.images[digits.train.positions(poison.ids)].numpy().astype(int)
     change = (goal.images[:1].numpy().astype(int) - base) * tenths
-    expected = base + np.clip((change + 5) // 10, -16, 16)  # in whole values, halves up
+    expected = base + np.clip((change + 5) // 10, -16, 16)  # in whole numbers, halves up
     tie = (change % 10 == 5) & (abs(change) < 165)
     assert (tie | (poison.images.numpy() == expected)).all() and tie.mean() < 0.1
 
