@@ -8,13 +8,13 @@ def number(name: str, value, low: int | float = -math.inf, high: int | float = m
     """Raises ValueError unless ``value`` is a finite number with ``low <= value <= high`` (``low < value`` if ``above``)."""
     kind = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not (kind and low <= value <= high and not (above and value == low)):
-        raise ValueError(f"{name}={value!r}: choose a finite number {_range(low, high, above)}")
+        raise ValueError(f"{name}={value!r}: choose a finite number{_range(low, high, above)}")
 
 
 def whole(name: str, value, low: int | float = -math.inf, high: int | float = math.inf) -> None:
     """Raises ValueError unless ``value`` is an integer with ``low <= value <= high``."""
     if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
-        raise ValueError(f"{name}={value!r}: choose a whole number {_range(low, high, False)}")
+        raise ValueError(f"{name}={value!r}: choose a whole number{_range(low, high, False)}")
 
 
 def share(name: str, value, what: str = "") -> None:
@@ -41,7 +41,7 @@ def variant(value: str) -> None:
 
 
 def _range(low: int | float, high: int | float, above: bool) -> str:
-    start = f"above {low:g}" if above else f"of at least {low:g}"
+    start = f" above {low:g}" if above else f" of at least {low:g}"
     if low == -math.inf:
-        return "" if high == math.inf else f"of at most {high:g}"
+        return "" if high == math.inf else f" of at most {high:g}"
     return start if high == math.inf else f"{start} and at most {high:g}"
