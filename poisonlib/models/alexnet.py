@@ -25,6 +25,8 @@ class Norm(nn.LocalResponseNorm):
 
 @dataclass(frozen=True)
 class Alexnet(Architecture):
+    """Two 5 x 5 convolutions with local response norm, then two fully connected layers of 6 and 3 x ``width``."""
+
     width: int = 64  # channels of both convolutions; the layers above have 6 and 3 x width
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:

@@ -38,6 +38,8 @@ def he_fan_in(module: nn.Module):
 
 @dataclass(frozen=True)
 class CifarResnet(Architecture):
+    """A residual network of ``depth`` layers in three stages; 4 x ``width`` features, averaged over all pixels."""
+
     depth: int = 32  # layers: 6 n + 2, with n blocks in each of three stages
     width: int = 16  # channels of the first stage; 4 x width features
     shortcut: str = "pad"  # option A; "projection": option B, with the initialisation of `resnet`

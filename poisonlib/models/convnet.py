@@ -13,6 +13,8 @@ from ._network import Architecture
 
 @dataclass(frozen=True)
 class Convnet(Architecture):
+    """Three convolutions and a fully connected layer, without BatchNorm; 4 x ``width`` features."""
+
     width: int = 16  # channels of the first convolution; 2 x width in the others, 4 x width features
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:

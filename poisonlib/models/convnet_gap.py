@@ -14,6 +14,8 @@ from ._network import Architecture
 
 @dataclass(frozen=True)
 class ConvnetGap(Architecture):
+    """Three 3 x 3 convolutions with BatchNorm; 2 x ``width`` features, averaged over all pixels."""
+
     width: int = 16  # channels of the first convolution; twice as many features
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Module, int]:

@@ -22,6 +22,8 @@ def side_left(side: int) -> int:
 
 @dataclass(frozen=True)
 class HtbdAlexnet(Architecture):
+    """Five 3 x 3 convolutions, then two fully connected layers of 64 x ``width`` with dropout."""
+
     width: int = 64  # channels of the stem; the others have 3, 6, 4, 4 x width, the fully connected layers 64 x width
     smallest: ClassVar[int] = 29
 

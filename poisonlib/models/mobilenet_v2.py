@@ -39,6 +39,8 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class MobilenetV2(Architecture):
+    """Inverted residual blocks in seven stages; 1,280 features (more if ``width`` is above 1), averaged over all pixels."""
+
     width: float = 1.0  # multiplier of all channels (rounded), but below 1 not of the 1,280 features (section 4)
 
     def body(self, shape: tuple[int, int, int]) -> tuple[nn.Sequential, int]:

@@ -32,6 +32,8 @@ class Patches(nn.Module):
 
 @dataclass(frozen=True)
 class PatchMlp(Architecture):
+    """A linear embedding of each ``side`` x ``side`` patch, then one fully connected layer; ``units`` features."""
+
     side: int = 4  # pixels of a patch
     width: int = 32  # embedding of a patch
     units: int = 64  # features

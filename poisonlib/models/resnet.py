@@ -25,6 +25,8 @@ NORMS = ("batch", "group")
 
 @dataclass(frozen=True)
 class Resnet(Architecture):
+    """A residual network of ``depth`` layers in four stages; 8 x ``width`` features, averaged over all pixels."""
+
     depth: int  # 18 or 34
     width: int = 64  # channels of the first stage; 8 x width features
     stem: str = "cifar"  # 3 x 3 at full resolution; "tiny": 7 x 7 with stride 2, for 64 x 64 pixels

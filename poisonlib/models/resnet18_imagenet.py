@@ -31,6 +31,8 @@ def trained() -> dict[str, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Resnet18Imagenet(Architecture):
+    """torchvision's ResNet-18, with its public weights if ``pretrained``; 512 features, averaged over all pixels."""
+
     pretrained: bool = False  # True: torchvision's weights instead of fresh ones
     smallest: ClassVar[int] = 32
 

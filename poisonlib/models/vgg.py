@@ -17,6 +17,8 @@ CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 1
 
 @dataclass(frozen=True)
 class Vgg(Architecture):
+    """A VGG of ``depth`` layers with BatchNorm; 8 x ``width`` features."""
+
     depth: int  # 11, 13, 16 or 19
     width: int = 64  # channels of the first stage; 8 x width features
     smallest: ClassVar[int] = 32
