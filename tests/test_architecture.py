@@ -1,6 +1,11 @@
 """The shape of the package: imports run downwards, files are the registration, and importing is cheap."""
 
 import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,11 +15,11 @@ from pathlib import Path
 import pytest
 
 import poisonlib
-from poisonlib import registry
+from poisonlib import attacks, augment, data, filters, models, paths, registry, steps
 
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
-    {"registry", "rng", "tensors", "paths"},
+    {"check", "files", "paths", "registry", "rng", "source", "tensors"},
     {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},
     {"experiments"},
@@ -49,6 +54,7 @@ def test_imports_run_strictly_downwards():
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if room == "__init__":
             continue
+        assert room in FLOOR, f"{path.relative_to(PACKAGE)} is on no floor"
         upward = {other for other in imported_rooms(path) - {room} if FLOOR[other] >= FLOOR[room]}
         assert not upward, f"{path.relative_to(PACKAGE)} imports {upward}, which does not lie below {room}"
 
@@ -74,9 +80,77 @@ print((now() - start) / (after_torch - start))
 
 
 def test_the_compute_path_needs_no_notebook_packages():
-    heavy = ("IPython", "pandas", "matplotlib", "papermill", "sklearn", "torchvision")
+    heavy = ("IPython", "pandas", "matplotlib", "papermill", "sklearn", "torchvision", "cloudpickle", "PIL", "scipy")
     code = f"import sys, poisonlib.experiments; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+ROOMS = {
+    "attacks": attacks.Attack,
+    "augment": augment.Augment,
+    "data": data.Data,
+    "filters": filters.Filter,
+    "models": models.Model,
+    "steps": steps.Step,
+}
+ROOM_MODULES = {"attacks": attacks, "augment": augment, "data": data, "filters": filters, "models": models, "steps": steps}
+CHOICES = [(room, name) for room in ROOMS for name in registry.names(f"poisonlib.{room}")]
+REQUIRED = {  # values of choices that have no defaults
+    "external": {"title": "mine", "content": "0123"},
+    "stored": {"title": "mine", "content": "0123"},
+    "cifar": {"classes": 10},
+    "resnet": {"depth": 18},
+    "vgg": {"depth": 16},
+    "module": {"factory": "torch.nn.Flatten", "arguments": (("start_dim", 1),)},
+}
+VERBS = {"attacks": "craft", "augment": "apply", "data": "load", "filters": "score", "models": "build", "steps": "backward"}
+
+
+@pytest.mark.parametrize(("room", "name"), CHOICES)
+class TestEveryChoice:
+    """What every file of a room must do. Parametrised over the files, so that a new one is tested at once."""
+
+    def test_is_a_documented_frozen_dataclass_of_its_rooms_protocol(self, room, name):
+        cls = registry.find(f"poisonlib.{room}", ROOMS[room], name)
+        assert dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen
+        assert ROOMS[room] in cls.__mro__[1:] and registry.Choice in cls.__mro__
+        text = inspect.cleandoc(cls.__doc__)
+        assert text and not text.startswith(f"{cls.__name__}("), "a docstring of its own, not the one that dataclasses write"
+        assert sys.modules[cls.__module__].__doc__, "and one of the file"
+        verb = VERBS[room]
+        assert getattr(cls, verb) is not getattr(ROOMS[room], verb), f"{verb} is the protocol's, which only raises"
+
+    def test_loads_back_from_its_description(self, room, name):
+        module = ROOM_MODULES[room]
+        load = getattr(module, "source", module.load)
+        choice = load(name, **REQUIRED.get(name, {}))
+        description = json.loads(json.dumps(registry.describe(choice)))
+        assert description["name"] == name == registry.name_of(choice)
+        assert load(description) == choice and load(choice) is not None
+        assert hash(load(description)) == hash(choice)
+        assert type(choice) in choice.depends_on()
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            choice.anything = 1
+
+    def test_loads_back_from_its_label(self, room, name):
+        """But for what labels leave out."""
+        module = ROOM_MODULES[room]
+        load = getattr(module, "source", module.load)
+        choice = load(name, **REQUIRED.get(name, {}))
+        hidden = [field.name for field in dataclasses.fields(choice) if not field.metadata.get("shown", True)]
+        assert load(registry.label(choice), **{each: getattr(choice, each) for each in hidden}) == choice
+
+    def test_refuses_arguments_that_it_does_not_have(self, room, name):
+        module = ROOM_MODULES[room]
+        with pytest.raises(TypeError, match=f"{name} has no argument colour_of_the_sky; it has: "):
+            getattr(module, "source", module.load)(name, **REQUIRED.get(name, {}), colour_of_the_sky=1)
+
+
+def test_a_choice_of_one_room_is_none_of_another():
+    with pytest.raises(TypeError, match=r"Mixup'> does not derive from poisonlib\.filters\.Filter"):
+        filters.load(augment.load("mixup"))
+    with pytest.raises(LookupError, match=r"poisonlib\.filters has no 'mixup'; choose one of: activation_clustering, "):
+        filters.load("mixup")
 
 
 NEW = {
@@ -84,41 +158,53 @@ NEW = {
 from dataclasses import dataclass
 import torch
 from ..data import Goal, Poison
+from . import Attack
 @dataclass(frozen=True)
-class Attack:
+class FlipLabelFree(Attack):
     count: int = 3
-    def craft(self, scene, seed):
-        rows = scene.train.rows[: self.count].sort().values
-        base = scene.train.take(scene.train.positions(rows))
-        aim = scene.test.take(torch.arange(2))
-        return Poison(rows, 255 - base.images), Goal(aim.images, aim.labels, aim.rows, 0)
+    def craft(self, threat_model, seed):
+        ids = threat_model.train.ids[: self.count].sort().values
+        base = threat_model.train.take(threat_model.train.positions(ids))
+        aim = threat_model.test.take(torch.arange(2))
+        return Poison(ids, 255 - base.images), Goal(aim.images, aim.labels, aim.ids, intended_class=0)
 """,
     "filters/keep_all.py": """
 from dataclasses import dataclass
 import torch
-from . import Verdict
+from . import Filter, FilterResult
 @dataclass(frozen=True)
-class Filter:
-    def judge(self, features, labels):
-        return Verdict(torch.ones(len(labels), dtype=torch.bool), features.norm(dim=1))
+class KeepAll(Filter):
+    def score(self, features, labels):
+        return FilterResult(torch.ones(len(labels), dtype=torch.bool), features.norm(dim=1))
 """,
     "augment/invert.py": """
 from dataclasses import dataclass
 import torch
+from . import Augment
 @dataclass(frozen=True)
-class Augment:
-    def draw(self, n, shape, generator):
+class Invert(Augment):
+    def sample_params(self, n, shape, generator):
         return {"invert": torch.rand(n, generator=generator) < 0.5}
-    def apply(self, x, y, draw, generator=None):
-        return torch.where(draw["invert"][:, None, None, None], 1 - x, x), y
+    def apply(self, x, y, params, generator=None):
+        return torch.where(params["invert"][:, None, None, None], 1 - x, x), y
+""",
+    "steps/halved.py": """
+from dataclasses import dataclass
+from . import Step
+@dataclass(frozen=True)
+class Halved(Step):
+    def backward(self, network, loss, x, y, generator):
+        value = loss(x, y) / 2
+        value.backward()
+        return value * 2
 """,
     "data/noise.py": """
 from dataclasses import dataclass
 import torch
 from ..rng import stream
-from ._types import ImageSet
+from . import Data, ImageSet
 @dataclass(frozen=True)
-class Data:
+class Noise(Data):
     n: int = 64
     def load(self, split, download=False):
         g = stream(0, split)
@@ -128,9 +214,9 @@ class Data:
     "models/linear.py": """
 from dataclasses import dataclass
 from torch import nn
-from ._network import Network
+from . import Model, Network
 @dataclass(frozen=True)
-class Model:
+class Linear(Model):
     def build(self, classes, shape, mean, std):
         d = shape[0] * shape[1] * shape[2]
         return Network(nn.Flatten(), nn.Linear(d, classes), mean, std)
@@ -138,45 +224,122 @@ class Model:
 }
 
 
-def test_one_file_adds_an_attack_a_filter_an_augmentation_a_data_set_and_a_model(tmp_path):
+def test_one_file_adds_an_attack_a_filter_an_augmentation_a_step_a_data_set_or_a_network(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "poisonlib", ignore=shutil.ignore_patterns("__pycache__"))
     for name, source in NEW.items():
         (tmp_path / "poisonlib" / name).write_text(source)
     code = """
 from poisonlib import data, experiments, models, training
-table = experiments.grid("backdoor", "quick", attack="flip_label_free(count=5)", defence=["none", "invert", "invert + keep_all"],
-    trials=1, data=data.source("noise"), model=models.load("linear"), recipe=training.load("quick", epochs=1))
+defences = ["none", "invert + halved", "invert + keep_all"]
+table = experiments.grid("backdoor", "quick", attack="flip_label_free(count=5)", defence=defences, trials=1,
+    data=data.source("noise"), model=models.load("linear"), recipe=training.load("quick", epochs=1))
 records = experiments.run(table, workers=0)
 print(experiments.check(records, table))
-print([r["result"]["poisons"]["count"] for r in records], records[2]["result"]["filter"]["removed"])
+print([record.poisons.count for record in records], records[2].filter.removed)
+print([trial.defence.label for trial in table])
 """
     environment = {"PYTHONPATH": str(tmp_path), "POISONLIB_OUTPUTS": str(tmp_path / "out"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[5, 5, 5] 0"
+    assert done.stdout.splitlines()[-2:] == ["[5, 5, 5] 0", "['none', 'invert + halved', 'invert + keep_all']"]
+
+
+LATE = """
+from dataclasses import dataclass
+from room_of_the_test import Thing
+@dataclass(frozen=True)
+class Late(Thing):
+    pass
+"""
 
 
 def test_a_file_that_is_added_while_a_notebook_is_open_is_a_choice_at_once(tmp_path, monkeypatch):
     room = tmp_path / "room_of_the_test"
     room.mkdir()
-    (room / "__init__.py").touch()
+    (room / "__init__.py").write_text("class Thing:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
+    protocol = importlib.import_module(room.name).Thing
     with pytest.raises(LookupError, match="no 'late'"):
-        registry.find(room.name, "late")
+        registry.find(room.name, protocol, "late")
     time.sleep(0.05)  # folders' times are not finer everywhere
-    (room / "late.py").touch()
+    (room / "late.py").write_text(LATE)
     (room / "_shared.py").touch()
-    assert registry.names(room.name) == ["late"] and registry.find(room.name, "late").__name__ == "room_of_the_test.late"
+    importlib.invalidate_caches()
+    assert registry.names(room.name) == ["late"]
+    assert registry.find(room.name, protocol, "late").__qualname__ == "Late"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", r"defines 0 classes that derive from Thing; it must define one"),
+        (LATE + "@dataclass(frozen=True)\nclass Other(Thing):\n    pass\n", "defines 2 classes"),
+        (LATE.replace("@dataclass(frozen=True)", "@dataclass"), r"Late must be decorated with @dataclass\(frozen=True\)"),
+        (LATE.replace("@dataclass(frozen=True)", ""), r"Late must be decorated with @dataclass\(frozen=True\)"),
+        (LATE.replace("(Thing)", ""), "defines 0 classes"),
+    ],
+)
+def test_a_file_without_exactly_one_frozen_choice_is_refused(tmp_path, monkeypatch, source, words):
+    name = f"room_{abs(hash(source))}"
+    room = tmp_path / name
+    room.mkdir()
+    (room / "__init__.py").write_text("class Thing:\n    pass\n")
+    (room / "wrong.py").write_text(source.replace("room_of_the_test", name))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TypeError, match=words):
+        registry.find(name, importlib.import_module(name).Thing, "wrong")
 
 
 def test_roots_do_not_depend_on_the_folder_one_stands_in(tmp_path, monkeypatch):
-    from poisonlib import paths
-
+    monkeypatch.delenv("POISONLIB_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
+    assert paths.root() == PACKAGE.parent
     for variable, root in (("POISONLIB_OUTPUTS", paths.outputs), ("POISONLIB_DATA", paths.data)):
         monkeypatch.setenv(variable, "some/folder")
-        assert root() == paths.repository() / "some" / "folder"
+        assert root() == paths.root() / "some" / "folder"
         monkeypatch.setenv(variable, str(tmp_path))
         assert root() == tmp_path
     monkeypatch.delenv("POISONLIB_OUTPUTS")
-    assert paths.outputs() == paths.repository() / "outputs"
+    assert paths.outputs() == paths.root() / "outputs"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A function that gives the roots, as an installed copy of the package sees them from a working folder."""
+    for name in ("HOME", "OUTPUTS", "DATA"):
+        monkeypatch.delenv(f"POISONLIB_{name}", raising=False)
+    site = tmp_path / "site"
+    shutil.copytree(PACKAGE, site / "poisonlib", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from poisonlib import paths; print(paths.root(), paths.outputs(), sep='\\n')"
+
+    def roots(folder, **environment):
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {"PYTHONPATH": str(site)} | environment
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return [Path(line) for line in done.stdout.splitlines()]
+
+    return roots
+
+
+def test_an_installed_copy_works_where_one_stands(installed, tmp_path):
+    here = tmp_path / "work"
+    assert installed(here) == [here, here / "outputs"]
+    assert installed(here / "notebooks") == [here, here / "outputs"], "as in a checkout, notebooks lie below the root"
+    assert installed(here / "notebooks", POISONLIB_OUTPUTS="mine") == [here, here / "mine"]
+
+
+def test_poisonlib_home_wins(installed, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    assert installed(tmp_path / "work" / "notebooks", POISONLIB_HOME=str(home)) == [home, home / "outputs"]
+    monkeypatch.setenv("POISONLIB_HOME", str(home))
+    assert paths.root() == home, "even in a checkout"
+    monkeypatch.setenv("POISONLIB_HOME", "~/elsewhere")
+    assert paths.root() == Path.home() / "elsewhere"
+
+
+def test_a_folder_with_only_one_sign_of_a_checkout_is_none(installed, tmp_path):
+    (tmp_path / "site" / "notebooks").mkdir()
+    assert installed(tmp_path / "work")[0] == tmp_path / "work"
+    (tmp_path / "site" / "pyproject.toml").touch()
+    assert installed(tmp_path / "work")[0] == tmp_path / "site"
