@@ -1,11 +1,11 @@
-"""Counting multiplications: torch's own formulas, without its hooks on modules, which a gradient of leaves does not stand."""
+"""Counting operations with torch's own formulas, but without its hooks on modules, which fail where leaves are differentiated."""
 
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 
 class Flops(TorchDispatchMode):
-    """Within, ``count`` grows by twice the multiplications of products and convolutions."""
+    """Inside the block, ``count`` grows by two for each multiply-add of matrix products and convolutions."""
 
     count = 0
 

@@ -28,8 +28,8 @@ def compare(ours, theirs, runs=RUNS) -> float:
 
 
 def step(pipeline, x, y, generator):
-    """A function that draws for a batch and applies."""
-    return lambda: pipeline.apply(x, y, pipeline.draw(len(x), tuple(x.shape[1:]), generator))
+    """A function that samples parameters for a batch and applies them."""
+    return lambda: pipeline.apply(x, y, pipeline.sample_params(len(x), tuple(x.shape[1:]), generator))
 
 
 def cutmix_loop(x, y):

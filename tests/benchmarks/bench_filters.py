@@ -35,9 +35,9 @@ def knn_ratio(n=2000, d=128, rows=100) -> float:
     labels = torch.randint(2, (n,), generator=g)
     features = torch.randn(n, d, generator=g) + labels[:, None] * 0.1
     choice = filters.load("deep_knn", expected=0.25, multiple=2.0, variant="released")
-    keep = choice.judge(features, labels).keep[:rows].tolist()
+    keep = choice.score(features, labels).keep[:rows].tolist()
     assert keep == knn_loop(features, labels, n // 2, rows) and 0 < sum(keep) < rows
-    return compare(lambda: choice.judge(features, labels), lambda: knn_loop(features, labels, n // 2, rows), runs=3) * n / rows
+    return compare(lambda: choice.score(features, labels), lambda: knn_loop(features, labels, n // 2, rows), runs=3) * n / rows
 
 
 def main() -> int:

@@ -19,14 +19,14 @@ M, BATCH = 4, 128
 
 
 class Setting:
-    """ResNet-18 of width 16 and one batch of 32 x 32 pixels, trained on over and over."""
+    """ResNet-18 of width 16 and one batch of 32 x 32 pixels, for repeated training."""
 
     def __init__(self):
         self.train = data.load("digits", "train", size=32, channels=3, limit=BATCH)
-        self.network = training.initialise(models.load("resnet18", width=16), self.train, 0)
-        self.recipe = training.Recipe(epochs=1, batch=BATCH, drops=())
-        self.cutout, self.draws = pipeline("cutout"), stream(0)
-        self.optimiser = self.recipe.optimise(self.network.parameters())
+        self.network = training.initialise(models.load("resnet", depth=18, width=16), self.train, 0)
+        self.recipe = training.Recipe(epochs=1, batch_size=BATCH, milestones=())
+        self.cutout, self.sampling = pipeline("cutout"), stream(0)
+        self.optimizer = self.recipe.make_optimizer(self.network.parameters())
 
     def ours(self, defence):
         """One step of our loop under a defence."""
@@ -36,11 +36,11 @@ class Setting:
         """As one would write it first: all candidates in training mode with their graph, then the largest loss of each image."""
         x = to_float(self.train.images).contiguous(memory_format=torch.channels_last)
         y = F.one_hot(self.train.labels, 10).float()
-        views = [self.cutout.apply(x, y, self.cutout.draw(BATCH, self.train.shape, self.draws))[0] for _ in range(M)]
+        views = [self.cutout.apply(x, y, self.cutout.sample_params(BATCH, self.train.shape, self.sampling))[0] for _ in range(M)]
         losses = F.cross_entropy(self.network(torch.cat(views)), y.repeat(M, 1), reduction="none")
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         losses.view(M, BATCH).amax(0).mean().backward()
-        self.optimiser.step()
+        self.optimizer.step()
 
 
 def main() -> int:

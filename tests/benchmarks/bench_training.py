@@ -20,20 +20,20 @@ EPOCHS = 2
 
 
 def loop_overhead() -> float:
-    """An epoch of our loop, with crops and flips, against as many bare steps on one batch that lies ready."""
+    """An epoch of our loop, with crops and flips, against as many bare steps on one prepared batch."""
     train, numerics = data.load("digits", "train", size=16, channels=3, limit=1280), training.Numerics()
-    recipe = training.load("quick", epochs=EPOCHS, batch=128, augment="flip + crop(pad=2)")
-    network = training.initialise(models.load("resnet18", width=16), train, 0).to(memory_format=numerics.layout)
+    recipe = training.load("quick", epochs=EPOCHS, batch_size=128, augment="flip + crop(pad=2)")
+    network = training.initialise(models.load("resnet", depth=18, width=16), train, 0).to(memory_format=numerics.layout)
     x = to_float(train.images[:128]).contiguous(memory_format=numerics.layout)
     y = F.one_hot(train.labels[:128], 10).float()
-    optimiser = recipe.optimise(network.parameters())
+    optimizer = recipe.make_optimizer(network.parameters())
 
     def bare():
         for _ in range(EPOCHS * 10):
             loss = F.cross_entropy(network(x), y)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
 
     with training.settings(numerics):
         return compare(lambda: training.fit(network, train, recipe, seed=0), bare, runs=5)
@@ -41,7 +41,9 @@ def loop_overhead() -> float:
 
 def two_workers() -> float:
     """Trials a second with two worker processes against one, start-up included."""
-    table = experiments.grid("backdoor", "quick", attack="patch(share=1.0)", trials=8, recipe=training.load("quick", epochs=8))
+    table = experiments.grid(
+        "backdoor", "quick", attack="patch(poison_rate=1.0)", trials=8, recipe=training.load("quick", epochs=8)
+    )
     seconds = []
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
