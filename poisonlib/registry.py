@@ -109,7 +109,7 @@ def _calls(node):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield from _calls(node.left)
         yield from _calls(node.right)
-    elif isinstance(node, ast.Call) and not node.args:
+    elif isinstance(node, ast.Call) and not node.args and all(keyword.arg for keyword in node.keywords):
         values = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
         if len(values) < len(node.keywords):
             raise ValueError("an argument is given twice")
