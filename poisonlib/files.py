@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and tensors in them (safetensors: no code is ever unpickled)."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -27,8 +28,18 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], note: dict | Non
     """Write named tensors and a JSON note to a safetensors file, atomically."""
     from safetensors.torch import save
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, {"note": json.dumps(note or {})}))
+    write_atomically(path, save(_apart(tensors), {"note": json.dumps(note or {})}))
+
+
+def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU, each with memory of its own, as safetensors requires: tied weights share theirs."""
+    plain, owners = {}, set()
+    for name, tensor in tensors.items():
+        plain[name] = tensor.detach().cpu().contiguous()
+        if (owner := plain[name].untyped_storage().data_ptr()) in owners:
+            plain[name] = plain[name].clone()
+        owners.add(owner)
+    return plain
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
@@ -41,3 +52,29 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
             return {name: file.get_tensor(name) for name in list(file.keys())}, json.loads(note)
     except (FileNotFoundError, SafetensorError):
         return None
+
+
+def keep(folder: Path, tensors: dict[str, torch.Tensor], note: dict) -> str:
+    """Write named tensors and a note under a digest of their content, unless they are there already; returns the digest."""
+    digest = _digest(tensors, note)
+    try:
+        kept(folder, digest)
+    except FileNotFoundError:
+        write_tensors(folder / f"{digest}.safetensors", tensors, note)
+    return digest
+
+
+def kept(folder: Path, digest: str) -> tuple[dict[str, torch.Tensor], dict]:
+    """What `keep` wrote. Raises FileNotFoundError where the file is missing, damaged, or holds something else."""
+    found = read_tensors(folder / f"{digest}.safetensors")
+    if found is None or _digest(*found) != digest:
+        raise FileNotFoundError(f"{folder / digest}.safetensors is missing or damaged; store the same content again")
+    return found
+
+
+def _digest(tensors: dict[str, torch.Tensor], note: dict) -> str:
+    whole = hashlib.sha256(json.dumps(note, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()[:32]

@@ -66,6 +66,8 @@ def _checked(cls, protocol: type) -> type:
         raise TypeError(f"{cls!r} does not derive from {protocol.__module__}.{protocol.__name__}")
     if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
         raise TypeError(f"{cls.__module__}.{cls.__qualname__} must be decorated with @dataclass(frozen=True)")
+    if "name" in {field.name for field in dataclasses.fields(cls)} or cls.__dict__.get("__dataclass_fields__") is None:
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__}: a dataclass of its own, without a field called 'name', is required")
     return cls
 
 
@@ -143,7 +145,9 @@ def load(room: str, protocol: type, choice, **values):
     """
     if not isinstance(choice, str | dict):
         _checked(type(choice), protocol)
-        return dataclasses.replace(choice, **values)
+        kinds = {field.name: str(field.type) for field in dataclasses.fields(choice) if field.init}
+        typed = {name: _typed(name, getattr(choice, name), kind) for name, kind in kinds.items()}  # 1 is 1.0 for a float
+        return dataclasses.replace(choice, **typed | values)
     if isinstance(choice, dict):
         name, given = choice["name"], {k: v for k, v in choice.items() if k != "name"}
     else:

@@ -6,6 +6,7 @@ noise may come from a stream of the device.
 
 import contextlib
 import hashlib
+import random
 
 import torch
 
@@ -23,11 +24,20 @@ def stream(seed: int, *purpose, device="cpu") -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int, *purpose, device="cpu"):
-    """Seed torch's global generators with the stream ``(seed, purpose)`` inside the block, and restore them afterwards.
+    """Seed the global generators with the stream ``(seed, purpose)`` inside the block, and restore them afterwards.
 
-    For initialisers and dropout, which take no generator. Covers the CPU and ``device``.
+    For initialisers and dropout, which take no generator. Covers torch's on the CPU and on ``device``, NumPy's and Python's.
     """
-    place = torch.device(device)
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        torch.manual_seed(derive(seed, *purpose))
-        yield
+    import numpy as np
+
+    place, own = torch.device(device), derive(seed, *purpose)
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+            torch.manual_seed(own)
+            random.seed(own)
+            np.random.seed(own % 2**32)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

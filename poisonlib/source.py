@@ -1,25 +1,28 @@
 """A digest of the source code that decides a result. Comments, docstrings and layout do not count.
 
 The digest covers the modules that define the given classes and, from there on, every module that these import: modules of this
-package, and the user's own, which are all that lie outside the standard library and site-packages. Modules that only name, check,
-store or describe things (`BOOKKEEPING`) are left out. A module is read when it is first needed and again when it is reloaded, so
-the digest describes the code that this process runs, not a file that was edited since.
+package, and the user's own, which are all that lie outside the standard library and site-packages. Modules that only name,
+check, store or describe things (`BOOKKEEPING`) are left out; so are data files, and modules that are imported by a computed name.
+A module is read when it is first needed and again when it is reloaded, so the digest describes the code that this process runs.
+A file that was edited between its import and that moment is refused.
 """
 
 import ast
 import functools
 import hashlib
+import importlib.machinery
 import importlib.util
-import inspect
 import sys
 import sysconfig
-import textwrap
-import types
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from . import interactive, syntax
+
+STARTED = time.time()
 PACKAGE = __package__
-BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("check", "files", "paths", "registry", "source")} | {
+BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("check", "files", "interactive", "paths", "registry", "source", "syntax")} | {
     f"{PACKAGE}.experiments.{name}" for name in ("cache", "environment", "ledger", "legacy", "provenance", "record", "spec")
 }
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -38,7 +41,7 @@ def digest(classes: Iterable[type], modules: Iterable[str] = ()) -> str:
     for cls in classes:
         if cls.__module__ == "__main__" or not _file(cls.__module__):
             name = f"{cls.__module__}.{cls.__qualname__}"
-            parts[name], imported = _CARRIED.get(name) or interactive(cls)
+            parts[name], imported = _CARRIED.get(name) or of_notebook(cls)
             todo.extend(imported)
     while todo:
         name = todo.pop()
@@ -51,7 +54,8 @@ def digest(classes: Iterable[type], modules: Iterable[str] = ()) -> str:
 def _counts(name: str, owners: set[str]) -> bool:
     """Whether a module has source code that may differ between two runs of one installation."""
     file = _file(name)
-    return file is not None and (name.partition(".")[0] in owners or not str(file).startswith(INSTALLED))
+    installed = file is not None and (str(file).startswith(INSTALLED) or {"site-packages", "dist-packages"} & set(file.parts))
+    return file is not None and (name.partition(".")[0] in owners or not installed)
 
 
 def _file(name: str) -> Path | None:
@@ -60,7 +64,9 @@ def _file(name: str) -> Path | None:
     return _resolved(str(origin)) if origin and str(origin).endswith(".py") else None
 
 
-_resolved = functools.cache(lambda origin: Path(origin).resolve())
+@functools.cache
+def _resolved(origin: str) -> Path | None:
+    return Path(origin).resolve() if Path(origin).is_file() else None  # a module in a zip file has no file
 
 
 @functools.cache
@@ -84,13 +90,33 @@ def _found(name: str) -> Path | None:
 def _read(name: str) -> tuple[str, frozenset[str]]:
     spec = getattr(sys.modules.get(name), "__spec__", None)
     if name not in _READ or _READ[name][0] is not spec:
+        if _edited(spec):
+            raise RuntimeError(f"{spec.origin} was edited after this process imported it; restart the process (or kernel)")
         tree = ast.parse(_file(name).read_text(encoding="utf-8"))
-        _READ[name] = spec, _hash(tree), frozenset(_imports(tree, name))
+        _READ[name] = spec, syntax.digest(tree), frozenset(_imports(tree, name))
     return _READ[name][1:]
 
 
+def _edited(spec) -> bool:
+    """Whether a file was edited while this process runs, after it was imported: Python keeps the time of the file beside its byte
+    code. Where there is no byte code, nothing can be said.
+    """
+    if type(getattr(spec, "loader", None)) is not importlib.machinery.SourceFileLoader or not spec.cached:
+        return False
+    try:
+        changed, header = Path(spec.origin).stat().st_mtime, Path(spec.cached).read_bytes()[:12]
+    except OSError:
+        return False
+    by_time = header[4:8] == bytes(4)
+    return changed > STARTED and by_time and int.from_bytes(header[8:12], "little") != int(changed) & 0xFFFFFFFF
+
+
 def _imports(tree: ast.AST, name: str) -> Iterator[str]:
-    """The full names of the modules that a module's import statements name, wherever they stand."""
+    """The full names of the modules that a module's import statements name, wherever they stand, and of the user's packages above
+    it, which are imported first.
+    """
+    if not name.startswith(f"{PACKAGE}."):
+        yield from (name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1))
     package = name if _file(name).name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -106,26 +132,7 @@ def _imports(tree: ast.AST, name: str) -> Iterator[str]:
 
 @functools.cache
 def _is_module(package: str, name: str) -> bool:
-    file = _file(package)
-    return bool(file) and ((file.parent / f"{name}.py").is_file() or (file.parent / name / "__init__.py").is_file())
-
-
-def _hash(tree: ast.AST) -> str:
-    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()
-
-
-def _plain(node):
-    """A syntax tree as nested tuples without docstrings, alike in all versions of Python: empty fields are left out."""
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [] and name != "kind")
-        return (type(node).__name__, *((name, _plain(value)) for name, value in fields))
-    if isinstance(node, list):
-        return tuple(_plain(each) for each in node if not _is_text(each))
-    return node
-
-
-def _is_text(node) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return _found(f"{package}.{name}") is not None
 
 
 def carry(name: str, digest: tuple[str, tuple[str, ...]]) -> None:
@@ -133,66 +140,6 @@ def carry(name: str, digest: tuple[str, tuple[str, ...]]) -> None:
     _CARRIED[name] = digest
 
 
-def interactive(cls: type) -> tuple[str, tuple[str, ...]]:
-    """The digest of a class from a notebook or script, with the functions, classes and plain values of the notebook that it uses;
-    and the modules that these refer to.
-    """
-    seen, todo, modules = {}, [cls], []
-    while todo:
-        thing = todo.pop()
-        if (key := f"{type(thing).__name__} {thing.__qualname__}") not in seen:
-            seen[key] = _code(thing)
-            todo.extend(_used(thing, modules, seen))
-    return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest(), tuple(sorted(set(modules)))
-
-
-def _functions(thing) -> Iterator[types.FunctionType]:
-    """The functions that a class's body defines, or the function itself. Those that `dataclasses` generates have no source."""
-    for each in vars(thing).values() if isinstance(thing, type) else [thing]:
-        each = getattr(each, "fget", None) or getattr(each, "__func__", each)
-        if isinstance(each, types.FunctionType) and each.__code__.co_filename != "<string>":
-            yield each
-
-
-def _code(thing) -> str:
-    """What is written in a function or in a class: the source of its functions, and the values of its other attributes."""
-    if not isinstance(thing, type):
-        return _written(thing)
-    plain = int | float | str | bytes | bool | tuple | None
-    values = {k: repr(v) for k, v in vars(thing).items() if isinstance(v, plain) and k not in ("__doc__", "__firstlineno__")}
-    parents = [f"{base.__module__}.{base.__qualname__}" for base in thing.__bases__]
-    return repr((sorted(values.items()), repr(vars(thing).get("__annotations__")), parents, [*map(_written, _functions(thing))]))
-
-
-def _written(function: types.FunctionType) -> str:
-    """The digest of a function's source or, where Python no longer has that, of its byte code."""
-    try:
-        return _hash(ast.parse(textwrap.dedent(inspect.getsource(function))))
-    except (OSError, SyntaxError, TypeError):
-        code = function.__code__
-        return repr((code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, types.CodeType)]))
-
-
-def _used(thing, modules: list[str], constants: dict[str, str]) -> Iterator:
-    """The notebook's functions and classes that a function or class refers to; imports and plain values go to their collections."""
-    for function in _functions(thing):
-        names = {name for code in _codes(function.__code__) for name in code.co_names}
-        for name in sorted(names & function.__globals__.keys()):
-            value = function.__globals__[name]
-            owner = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-            if isinstance(owner, str) and owner != "__main__" and _file(owner):
-                modules.append(owner)
-            elif isinstance(value, types.FunctionType | type):
-                yield value
-            elif isinstance(value, int | float | str | bytes | bool | tuple | None):
-                constants[f"constant {name}"] = repr(value)
-    for base in thing.__bases__ if isinstance(thing, type) else ():
-        if base.__module__ != "__main__" and _file(base.__module__):
-            modules.append(base.__module__)
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for each in code.co_consts:
-        if isinstance(each, types.CodeType):
-            yield from _codes(each)
+def of_notebook(cls: type) -> tuple[str, tuple[str, ...]]:
+    """`interactive.digest` of a class that a notebook or script defines."""
+    return interactive.digest(cls, lambda module: _file(module) is not None)

@@ -19,6 +19,8 @@ from poisonlib import attacks, augment, data, filters, models, paths, registry, 
 
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
+    {"syntax"},
+    {"interactive"},
     {"check", "files", "paths", "registry", "rng", "source", "tensors"},
     {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},

@@ -160,7 +160,7 @@ def test_a_given_attack_whose_file_is_damaged_or_missing_says_so(given, threat_m
     content = file.read_bytes()
     for damaged in (content[:200], content[:-1] + bytes([content[-1] ^ 1]), None):
         file.unlink() if damaged is None else file.write_bytes(damaged)
-        with pytest.raises(FileNotFoundError, match=r"missing or damaged; call attacks\.given again"):
+        with pytest.raises(FileNotFoundError, match=r"missing or damaged; store the same content again"):
             attacks.craft(attack, threat_model, seed=0)
 
 

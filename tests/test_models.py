@@ -569,3 +569,23 @@ def test_a_module_that_does_not_fit_the_images_is_refused_before_any_training(ou
     monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
     with pytest.raises(ValueError, match=words):
         experiments.run(trials, workers=0)
+
+
+class TwoHeads(nn.Module):
+    """An auxiliary head is registered last, so the last linear layer is not the one that makes the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.auxiliary = nn.Flatten(), nn.Linear(64, 10), nn.Linear(64, 2)
+
+    def forward(self, x):
+        features = self.body(x)
+        self.auxiliary(features)
+        return self.head(features)
+
+
+def test_a_last_linear_layer_that_does_not_make_the_logits_must_be_named():
+    images = torch.zeros(2, 1, 8, 8)
+    with pytest.raises(ValueError, match=r"auxiliary, the last nn\.Linear, does not make the logits; name the layer"):
+        models.Wrapped(TwoHeads(), "", (0.0,), (1.0,)).validate(images)
+    models.Wrapped(TwoHeads(), "head", (0.0,), (1.0,)).validate(images)

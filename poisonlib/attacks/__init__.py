@@ -108,6 +108,8 @@ def craft(attack, threat_model: ThreatModel, *, seed: int) -> tuple[Poison, Goal
         wanted, given = len(attack.surrogates), len(threat_model.surrogates)
         raise ValueError(f"surrogates: {registry.label(attack)} needs {wanted} trained networks in its threat model, not {given}")
     poison, goal = attack.craft(threat_model, seed)
+    if not 0 <= goal.intended_class < len(threat_model.train.classes) or not len(goal.images):
+        raise ValueError(f"{registry.label(attack)}: its goal has {len(goal.images)} images and the class {goal.intended_class}")
     change = largest_change(threat_model.train, poison)
     if attack.eps is not None and change > attack.eps * 255 + 1e-4:
         raise ValueError(

@@ -37,6 +37,8 @@ class Targeted(Attack):
         """Raises ValueError where the smallest class is too small for the poisons or the targets, as the seed chooses the
         classes.
         """
+        if len(threat_model.train.classes) < 2:
+            raise ValueError("the attack needs at least two classes: the intended class and the source class")
         train, test = threat_model.train, threat_model.test
         smallest, fewest = train.smallest_class, test.smallest_class
         if (poisons := count(train, self.poison_rate)) > smallest:

@@ -1,8 +1,8 @@
 """Poisons that were crafted elsewhere, kept in the output folder under a digest of their content."""
 
 import functools
-import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .. import files, paths
 from ..data import Goal, Poison
@@ -40,34 +40,16 @@ class External(Attack):
 
 
 def store(poison: Poison, goal: Goal, title: str) -> External:
-    """Write both, unless they are there already; returns the attack for trials."""
+    """Write both, unless they are there already; returns the attack for trials. Raises ValueError for a poison without images."""
+    if not len(poison):
+        raise ValueError("the poison holds no image")
     sources = {"poison": poison, "goal": goal}
-    tensors = {f"{name}.{part}": getattr(sources[name], part).cpu() for name, parts in PARTS.items() for part in parts}
-    content = _digest(tensors, goal.intended_class)
-    if not _path(content, paths.outputs()).exists():
-        files.write_tensors(_path(content, paths.outputs()), tensors, {"intended_class": goal.intended_class})
-    return External(title, content)
-
-
-def _path(content: str, outputs):
-    return outputs / "data" / f"{content}.safetensors"
-
-
-def _digest(tensors: dict, intended_class: int) -> str:
-    parts = (
-        f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.contiguous().numpy().tobytes()
-        for name, tensor in sorted(tensors.items())
-    )
-    return hashlib.sha256(b"".join(parts) + str(intended_class).encode()).hexdigest()[:32]
+    tensors = {f"{name}.{part}": getattr(sources[name], part) for name, parts in PARTS.items() for part in parts}
+    return External(title, files.keep(paths.outputs() / "data", tensors, {"intended_class": goal.intended_class}))
 
 
 @functools.lru_cache(maxsize=4)
-def _read(content: str, outputs) -> tuple[Poison, Goal]:
-    found = files.read_tensors(_path(content, outputs))
-    if not found or _digest(found[0], found[1].get("intended_class")) != content:
-        raise FileNotFoundError(
-            f"{_path(content, outputs)} is missing or damaged; call attacks.given again with the same poison and goal"
-        )
-    tensors, note = found
+def _read(content: str, outputs: Path) -> tuple[Poison, Goal]:
+    tensors, note = files.kept(outputs / "data", content)
     poison, goal = ([tensors[f"{name}.{part}"] for part in parts] for name, parts in PARTS.items())
     return Poison(*poison), Goal(*goal, note["intended_class"])

@@ -40,6 +40,8 @@ class Patch(Attack):
 
     def validate(self, threat_model: ThreatModel) -> None:
         """Raises ValueError where the trigger is larger than the images, or a class too small for a poison or a test image."""
+        if len(threat_model.train.classes) < 2:
+            raise ValueError("the attack needs at least two classes: the intended class and the source class")
         self._check_size(threat_model.train)
         smallest = threat_model.train.smallest_class
         if self.poison_rate and not self._count(smallest):

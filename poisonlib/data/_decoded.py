@@ -85,13 +85,23 @@ def image(path: Path, size: int | None, grey: bool = False) -> UInt8[Tensor, "c 
 
     try:
         with Image.open(path) as file:
-            found = file.convert("L" if grey else "RGB")
+            found = eight_bit(file).convert("L" if grey else "RGB")
         if size and found.size != (size, size):
             found = covering(path, size, size)
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     pixels = torch.from_numpy(np.array(found))
     return pixels[None] if grey else pixels.permute(2, 0, 1).contiguous()
+
+
+def eight_bit(image):
+    """A PIL image as grey or RGB with 8 bits a channel.
+
+    Raises ValueError for pixels of more bits, which PIL would cut off at 255.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise ValueError(f"its pixels are of PIL's mode {image.mode!r}, with more than 8 bits; convert them first")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _key(folder, files, size):

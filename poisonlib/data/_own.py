@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .. import check
 from ..tensors import quantise
 from . import _decoded
 from ._types import Goal, ImageSet, Poison
@@ -26,6 +27,9 @@ def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None,
     pixels = images.flatten(2).double() / 255
     mean = tuple(pixels.mean((0, 2)).tolist()) if mean is None else tuple(map(float, mean))
     std = tuple(pixels.std((0, 2), correction=0).clamp(min=1 / 255).tolist()) if std is None else tuple(map(float, std))
+    for level, deviation in zip(mean, std, strict=False):
+        check.number("mean", level, 0, 1)
+        check.number("std", deviation, 0, 1, above=True)
     return ImageSet(images, labels.long(), torch.arange(len(images)), names, mean, std).checked()
 
 
@@ -70,6 +74,8 @@ def from_dataset(dataset, classes: Sequence[str] | None = None, mean=None, std=N
             raise ValueError(
                 f"item {index} has shape {tuple(images[-1].shape)}, item 0 {tuple(images[0].shape)}; resize the images"
             )
+        if float(label) != int(label):
+            raise TypeError(f"item {index}: its label is {label!r}; give whole numbers from 0")
         labels.append(int(label))
     if not images:
         raise ValueError("the data set is empty")
@@ -81,10 +87,9 @@ def _tensor(image) -> Tensor:
     if isinstance(image, Tensor):
         return image
     import numpy as np
+    from PIL import Image
 
-    if hasattr(image, "convert") and getattr(image, "mode", "") not in ("L", "RGB"):
-        image = image.convert("RGB")
-    return torch.from_numpy(np.array(image))
+    return torch.from_numpy(np.array(_decoded.eight_bit(image) if isinstance(image, Image.Image) else image))
 
 
 def from_folder(folder: str | Path, size: int | None = None, classes: Sequence[str] | None = None) -> ImageSet:
@@ -99,7 +104,7 @@ def from_folder(folder: str | Path, size: int | None = None, classes: Sequence[s
     names = (
         list(classes)
         if classes is not None
-        else sorted(each.name for each in root.iterdir() if each.is_dir())
+        else sorted(each.name for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
         if root.is_dir()
         else []
     )
@@ -137,7 +142,8 @@ def goal(test: ImageSet, ids: Sequence[int], intended_class: int) -> Goal:
 
     Raises KeyError for an id that is not in the test set, ValueError for a class that there is not.
     """
-    if not 0 <= intended_class < len(test.classes):
-        raise ValueError(f"intended_class={intended_class}: choose 0 to {len(test.classes) - 1}")
+    check.whole("intended_class", intended_class, 0, len(test.classes) - 1)
     aim = test.take(test.positions(torch.as_tensor(ids).long().to(test.device)))
+    if intended_class in aim.labels or not len(aim):
+        raise ValueError(f"intended_class={intended_class}: give at least one id, of images of other classes")
     return Goal(aim.images, aim.labels, aim.ids, intended_class)

@@ -21,6 +21,8 @@ class Poison:
 
     def __post_init__(self):
         _check_images(self.images, self.ids, "ids")
+        if bool((self.ids[1:] <= self.ids[:-1]).any()):
+            raise ValueError("ids: they must ascend, and each stand once")
 
     def __len__(self):
         return len(self.ids)

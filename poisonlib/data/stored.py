@@ -2,12 +2,13 @@
 
 import functools
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .. import files, paths
 from . import Data
 from ._types import ImageSet
 
-SPLITS = ("train", "test")
+SPLITS, PARTS = ("train", "test"), ("images", "labels", "ids")
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Stored(Data):
     """Image sets that `poisonlib.data.store` wrote to ``outputs/data/``. Not made by hand: the content decides the digest."""
 
     title: str  # what tables and figures call it
-    content: str = field(metadata={"shown": False})  # fingerprints of the training and the test set
+    content: str = field(metadata={"shown": False})  # digest of all that is stored
 
     def load(self, split: str, download: bool = False) -> ImageSet:
         """Raises FileNotFoundError where the file is missing or damaged."""
@@ -23,37 +24,22 @@ class Stored(Data):
 
 
 def store(train: ImageSet, test: ImageSet, title: str) -> Stored:
-    """Write both sets, unless they are there already; returns the data set for trials."""
-    if train.classes != test.classes or train.shape != test.shape:
-        raise ValueError(
-            f"train has {len(train.classes)} classes of images {train.shape}, test {len(test.classes)} of {test.shape}; "
-            "both must agree"
-        )
-    content = f"{train.fingerprint[:16]}{test.fingerprint[:16]}"
-    if not _path(content, paths.outputs()).exists():
-        tensors = {
-            f"{split}.{part}": getattr(images, part)
-            for split, images in zip(SPLITS, (train, test), strict=True)
-            for part in ("images", "labels", "ids")
-        }
-        files.write_tensors(
-            _path(content, paths.outputs()), tensors, {"classes": train.classes, "mean": train.mean, "std": train.std}
-        )
-    return Stored(title, content)
+    """Write both sets, unless they are there already; returns the data set for trials.
 
-
-def _path(content: str, outputs):
-    return outputs / "data" / f"{content}.safetensors"
+    The test set gets the training set's mean and deviation. Raises ValueError where classes or image shapes differ.
+    """
+    for part in ("classes", "shape"):
+        ours, theirs = getattr(train, part), getattr(test, part)
+        if ours != theirs:
+            raise ValueError(f"{part}: {ours} of the training set and {theirs} of the test set; both must agree")
+    sets = zip(SPLITS, (train, test), strict=True)
+    tensors = {f"{split}.{part}": getattr(images, part) for split, images in sets for part in PARTS}
+    note = {"classes": list(train.classes), "mean": list(train.mean), "std": list(train.std)}
+    return Stored(title, files.keep(paths.outputs() / "data", tensors, note))
 
 
 @functools.lru_cache(maxsize=2)
-def _read(content: str, outputs) -> tuple[ImageSet, ImageSet]:
-    found = files.read_tensors(_path(content, outputs))
-    if not found:
-        raise FileNotFoundError(f"{_path(content, outputs)} is missing or damaged; call data.store again on the same image sets")
-    tensors, note = found
+def _read(content: str, outputs: Path) -> tuple[ImageSet, ImageSet]:
+    tensors, note = files.kept(outputs / "data", content)
     named = tuple(note["classes"]), tuple(note["mean"]), tuple(note["std"])
-    sets = tuple(ImageSet(*(tensors[f"{split}.{part}"] for part in ("images", "labels", "ids")), *named) for split in SPLITS)
-    if content != f"{sets[0].fingerprint[:16]}{sets[1].fingerprint[:16]}":
-        raise FileNotFoundError(f"{_path(content, outputs)} holds other images than its name says; call data.store again")
-    return sets
+    return tuple(ImageSet(*(tensors[f"{split}.{part}"] for part in PARTS), *named) for split in SPLITS)

@@ -41,7 +41,7 @@ def images(source: data.Data, split: str, device: torch.device) -> ImageSet:
 def threat_model(trial: Trial, device: torch.device) -> ThreatModel:
     """What the trial's attacker knows before any surrogate is trained."""
     train, test = (images(trial.data, split, device) for split in ("train", "test"))
-    ordinary, defence = pipeline(trial.recipe.augment), trial.defence
+    ordinary, defence = pipeline(trial.recipe.augment), trial.known_defence
     return ThreatModel(train, test, (), ordinary, defence.augment, defence.step, trial.numerics)
 
 

@@ -66,8 +66,8 @@ def surrogate(trial: Trial, wanted: Surrogate) -> dict:
 
 def craft(trial: Trial) -> dict:
     """All that decides the poison: the defence only if the attacker knows it."""
-    known = trial.defence if trial.attack.adaptive != "none" else Defence()
-    return _training(trial, known, (trial.attack,)) | {"attack": trial.describe()["attack"], "craft": True}
+    identity = _training(trial, trial.known_defence, (trial.attack,))
+    return identity | {"attack": trial.describe()["attack"], "craft": True, "content": content(trial)}
 
 
 def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...]) -> dict:

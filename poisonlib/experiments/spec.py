@@ -65,6 +65,7 @@ def defence(choice) -> Defence:
         parts = [_room(name).load(name, **values) for name, values in calls]
     else:
         parts = list(choice) if isinstance(choice, list | tuple) else [choice]
+        parts = [room.load(part) for part in parts for kind, room in ROOMS.items() if registry.is_a(part, kind)] or parts
     found = {kind: [part for part in parts if registry.is_a(part, kind)] for kind in ROOMS}
     if sum(map(len, found.values())) < len(parts):
         raise TypeError(f"{choice!r}: each part must be an augmentation, a filter or a step, or the name of one")
@@ -136,6 +137,12 @@ class Trial:
     def key(self) -> str:
         """The name of the trial's record."""
         return digest(self.describe())
+
+    @property
+    def known_defence(self) -> Defence:
+        """What the attacker knows of the defence: all of it, or nothing."""
+        knows = self.attack.adaptive != "none" or any(wanted.defended for wanted in self.attack.surrogates)
+        return self.defence if knows else Defence()
 
     @property
     def choices(self) -> tuple[Choice, ...]:

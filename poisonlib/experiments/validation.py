@@ -15,7 +15,14 @@ from .spec import Trial, canonical
 
 
 def validate(trial: Trial) -> None:
-    """Raises ValueError where the parts of a trial contradict each other, whatever the data."""
+    """Raises ValueError where the parts of a trial contradict each other, whatever the data, TypeError where a record cannot hold
+    them.
+    """
+    if Trial.read(trial.describe()) != trial:
+        raise TypeError(
+            f"{', '.join(map(registry.label, trial.choices))}: one of these is not the same after its description was read again. "
+            "Fields must be numbers, texts, True, False, None or tuples of these, and stay as they were given"
+        )
     if trial.defence.filter and trial.recipe.frozen:
         raise ValueError(
             f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature "
@@ -89,7 +96,9 @@ def _built(model, arguments, device: str) -> Network:
 def _checked(network: Network, images: torch.Tensor, classes: int) -> Network:
     try:
         logits = network(images)
-    except (RuntimeError, ValueError, TypeError) as error:
+        network.features(images)
+        network.validate(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"the network fails on images of shape {tuple(images.shape)}: {error}") from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if shape != (len(images), classes):

@@ -43,7 +43,7 @@ def luggage(trials: Iterable[Trial]) -> str:
     packed = {}
     for cls in classes:
         try:
-            packed[registry.name_of(cls)] = cls, source.interactive(cls)
+            packed[f"{cls.__module__}.{cls.__qualname__}"] = cls, source.of_notebook(cls)
             cloudpickle.dumps(cls)
         except Exception as error:
             raise TypeError(
@@ -66,7 +66,7 @@ class Worker:
     """A process that runs trials, and is started again if it dies or no longer answers sensibly."""
 
     def __init__(self, device: str, ledger: Ledger, luggage: str = ""):
-        self.command = [sys.executable, "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
+        self.command = [sys.executable, "-P", "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
         self.luggage, self.process, self.stopped = luggage, None, False
 
     def serve(self, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
@@ -101,7 +101,7 @@ class Worker:
         return json.loads(reply)
 
     def _start(self) -> subprocess.Popen:
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # what this process can import, the worker can
+        path = os.pathsep.join(map(os.path.abspath, sys.path))  # what this process can import, the worker can
         process = subprocess.Popen(
             self.command,
             stdin=subprocess.PIPE,

@@ -35,6 +35,9 @@ class Network(nn.Module):
         """Logits."""
         return self.head(self.features(x))
 
+    def validate(self, x: Float[Tensor, "n c h w"]) -> None:
+        """Raises ValueError where the head was not recognised."""
+
     def below_head(self) -> list[nn.Parameter]:
         """The parameters of the feature extractor: all but the head's."""
         head = {id(parameter) for parameter in self.head.parameters()}
@@ -49,7 +52,7 @@ class Wrapped(Network):
 
     def __init__(self, module: nn.Module, layer: str, mean: tuple[float, ...], std: tuple[float, ...]):
         nn.Module.__init__(self)
-        self.module, self.layer = module, layer or _last_linear(module)
+        self.module, self.layer, self.named = module, layer or _last_linear(module), bool(layer)
         if self.layer not in dict(module.named_modules()):
             known = ", ".join(name for name, _ in module.named_modules() if name)
             raise ValueError(f"features={layer!r}: the module has no such layer; choose one of: {known}")
@@ -73,6 +76,17 @@ class Wrapped(Network):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Logits."""
         return self.module(self.normalised(x))
+
+    def validate(self, x: Float[Tensor, "n c h w"]) -> None:
+        """Raises ValueError where no layer was named and the last ``nn.Linear`` does not return one value a class."""
+        outputs = []
+        hook = self.head.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+        try:
+            logits = self(x)
+        finally:
+            hook.remove()
+        if not self.named and not (outputs and outputs[-1].shape == logits.shape):
+            raise ValueError(f"{self.layer}, the last nn.Linear, does not make the logits; name the layer: features=...")
 
 
 def _last_linear(module: nn.Module) -> str:
