@@ -2,15 +2,23 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import poisonlib
-from poisonlib import augment, registry
+from poisonlib import augment, experiments, registry
+from poisonlib.attacks import Attack
+from poisonlib.data import Goal, Poison
+from poisonlib.experiments import provenance
+from poisonlib.rng import seeded
 
 OUTSIDE = Path(__file__).parent / "outside"
 PACKAGE = Path(poisonlib.__file__).parent
@@ -160,8 +168,6 @@ def test_a_changed_source_is_noticed_and_a_changed_comment_is_not(tmp_path):
 
 
 def test_an_object_whose_class_is_not_what_its_name_loads_is_refused():
-    from dataclasses import dataclass
-
     @dataclass(frozen=True)
     class Local(augment.Augment):
         pass
@@ -184,8 +190,6 @@ def test_an_object_whose_class_is_not_what_its_name_loads_is_refused():
     ],
 )
 def test_a_name_that_means_no_defence_says_so(name, error, words, monkeypatch):
-    from poisonlib import experiments
-
     monkeypatch.syspath_prepend(OUTSIDE)
     with pytest.raises(error, match=words):
         experiments.defence(name)
@@ -239,3 +243,75 @@ def test_a_record_of_other_data_is_told_apart(tmp_path):
     os.environ["STRENGTH"] = "0.25"
     assert printed(script(code, tmp_path / "run", path=(own,))) == [{"recorded with other data": 1}]
     del os.environ["STRENGTH"]
+
+
+@dataclass(frozen=True)
+class Peek(Attack):
+    """Says in its poison whether it was told the defence."""
+
+    def craft(self, threat_model, seed):
+        base = threat_model.train.take(torch.tensor([0]))
+        told = bool(threat_model.defence.parts or threat_model.step)
+        aim = threat_model.test.take(torch.tensor([0]))
+        return Poison(base.ids, torch.full_like(base.images, int(told))), Goal(aim.images, aim.labels, aim.ids, 0)
+
+
+@dataclass(frozen=True)
+class Adaptive(Peek):
+    """The same, adaptive."""
+
+    adaptive: str = "always"
+
+
+@dataclass(frozen=True)
+class Factor(augment.Augment):
+    """A field of each kind that a record can hold, or not."""
+
+    factor: float = 1.0
+    inner: object = None
+
+
+@dataclass(frozen=True)
+class Named(augment.Augment):
+    """A field that would take the place of the class's name in records."""
+
+    name: str = "mixup"
+
+
+SMALL = {"trials": 1, "data": "digits(limit=100, size=8)"}
+
+
+def test_an_attacker_knows_the_defence_only_if_adaptive():
+    for attack, told in ((Peek(), 0), (Adaptive(), 1)):
+        (trial,) = experiments.grid("targeted", "quick", attack=attack, defence="mixup + noisy_sgd", **SMALL)
+        poison, _ = experiments.craft(trial, "cpu")
+        assert poison.images.unique().tolist() == [told]
+
+
+def test_a_craft_is_named_by_the_contents_of_both_splits():
+    (trial,) = experiments.grid("targeted", "quick", attack="gradient_matching(poison_rate=0.05)", **SMALL)
+    assert provenance.craft(trial)["content"] == provenance.content(trial)
+    assert set(provenance.content(trial)) == {"train", "test"}
+
+
+def test_fields_are_what_their_description_says():
+    grids = [experiments.grid("targeted", "quick", attack="noise", defence=Factor(factor), **SMALL) for factor in (2, 2.0)]
+    assert grids[0] == grids[1] and grids[0][0].key == grids[1][0].key
+    with pytest.raises(TypeError, match="not the same after its description was read again"):
+        experiments.grid("targeted", "quick", attack="noise", defence=Factor(inner=augment.load("mixup")), **SMALL)
+    with pytest.raises(TypeError, match="without a field called 'name'"):
+        experiments.defence(Named())
+
+
+def test_initial_weights_may_come_from_any_global_generator():
+    def draws():
+        return torch.rand(1).item(), np.random.rand(), random.random()
+
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    with seeded(3, "initial weights"):
+        first = draws()
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    with seeded(3, "initial weights"):
+        assert draws() == first
+    with seeded(4, "initial weights"):
+        assert all(ours != other for ours, other in zip(draws(), first, strict=True))

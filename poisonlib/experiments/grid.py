@@ -5,13 +5,17 @@ from collections.abc import Iterable, Sequence
 
 from .. import attacks, data, models, registry, training
 from .. import check as checks
+from ..augment import Augment
+from ..filters import Filter
+from ..steps import Step
 from ..tensors import levels
 from .profiles import profile as read_profile
 from .record import Record
-from .spec import Trial
+from .spec import Defence, Trial
 from .spec import defence as read_defence
 from .validation import validate
 
+Part = Defence | Augment | Filter | Step
 READERS = {"data": data.source, "model": models.load, "recipe": training.load, "numerics": lambda numerics: numerics}
 
 
@@ -19,8 +23,8 @@ def grid(
     scenario: str,
     profile: str = "quick",
     *,
-    attack: Sequence | str,
-    defence: Sequence | str = "none",
+    attack: attacks.Attack | str | Sequence[attacks.Attack | str],
+    defence: Part | str | Sequence[Part | str | Sequence[Part]] = "none",
     trials: int | None = None,
     first_seed: int = 0,
     **changes,

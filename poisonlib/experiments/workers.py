@@ -18,6 +18,7 @@ from .spec import Trial
 from .trial import failure
 
 QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+SAFE = {"PYTHONSAFEPATH": "1"}  # the working folder is not on the path unless it is on this process's
 
 
 def devices(device: torch.device, workers: int | None, jobs: int) -> list[str]:
@@ -66,7 +67,7 @@ class Worker:
     """A process that runs trials, and is started again if it dies or no longer answers sensibly."""
 
     def __init__(self, device: str, ledger: Ledger, luggage: str = ""):
-        self.command = [sys.executable, "-P", "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
+        self.command = [sys.executable, "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
         self.luggage, self.process, self.stopped = luggage, None, False
 
     def serve(self, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
@@ -107,7 +108,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **QUIET, "PYTHONPATH": path},
+            env={**os.environ, **QUIET, **SAFE, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C reaches this process only, which then ends its workers
         )
         process.stdin.write(json.dumps(self.luggage) + "\n")
