@@ -315,3 +315,12 @@ def test_initial_weights_may_come_from_any_global_generator():
         assert draws() == first
     with seeded(4, "initial weights"):
         assert all(ours != other for ours, other in zip(draws(), first, strict=True))
+
+
+def test_no_part_of_a_defence_is_dropped():
+    """Also where a list holds names and objects, or something else."""
+    parts = experiments.defence([augment.load("mixup"), "cutout + noisy_sgd"]).parts
+    assert [registry.name_of(part) for part in parts] == ["mixup", "cutout", "noisy_sgd"]
+    for stray in (5, None, experiments.Defence()):
+        with pytest.raises(TypeError, match="each part must be an augmentation, a filter or a step"):
+            experiments.defence([augment.load("mixup"), stray])

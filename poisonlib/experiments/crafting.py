@@ -67,16 +67,18 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
     return network.eval()
 
 
+def trained(trial: Trial, train: ImageSet, defence: Defence, seed: int) -> Network:
+    """A network of the trial, trained now on ``train`` under a defence."""
+    how = dict(augment=defence.augment, step=defence.step, numerics=trial.numerics)
+    return training.train(trial.model, train, trial.recipe, seed=seed, **how)
+
+
 def fetch_network(
     trial: Trial, train: ImageSet, defence: Defence, seed: int, cache: Cache, identity: dict, keep: bool = True
 ) -> Network:
     """A network trained on ``train`` under a defence, or the same one from the cache, bit for bit."""
 
-    def make() -> Content:
-        how = dict(augment=defence.augment, step=defence.step, numerics=trial.numerics)
-        return training.train(trial.model, train, trial.recipe, seed=seed, **how).state_dict(), {}
-
-    weights, _ = cache.fetch(identity, make, keep)
+    weights, _ = cache.fetch(identity, lambda: (trained(trial, train, defence, seed).state_dict(), {}), keep)
     network = training.initialise(trial.model, train, seed)
     network.load_state_dict(weights)
     return network.to(memory_format=trial.numerics.layout)

@@ -60,15 +60,8 @@ def defence(choice) -> Defence:
     if isinstance(choice, dict):
         filter_, step = (choice.get(kind) for kind in ("filter", "step"))
         return Defence(augment.pipeline(choice["augment"]), filter_ and filters.load(filter_), step and steps.load(step))
-    if isinstance(choice, str):
-        calls = [] if choice in ("none", "") else registry.parse(choice)
-        parts = [_room(name).load(name, **values) for name, values in calls]
-    else:
-        parts = list(choice) if isinstance(choice, list | tuple) else [choice]
-        parts = [room.load(part) for part in parts for kind, room in ROOMS.items() if registry.is_a(part, kind)] or parts
+    parts = _parts(choice)
     found = {kind: [part for part in parts if registry.is_a(part, kind)] for kind in ROOMS}
-    if sum(map(len, found.values())) < len(parts):
-        raise TypeError(f"{choice!r}: each part must be an augmentation, a filter or a step, or the name of one")
     for kind in (Filter, Step):
         if len(found[kind]) > 1:
             raise ValueError(f"{choice!r}: give one {kind.__name__.lower()} at most")
@@ -76,6 +69,19 @@ def defence(choice) -> Defence:
 
 
 ROOMS = {Augment: augment, Filter: filters, Step: steps}
+
+
+def _parts(choice) -> list[Choice]:
+    """The augmentations, filters and steps that a text, an object or a list of these means, in their order."""
+    if isinstance(choice, str):
+        calls = [] if choice in ("none", "") else registry.parse(choice)
+        return [_room(name).load(name, **values) for name, values in calls]
+    if isinstance(choice, list | tuple):
+        return [part for each in choice for part in _parts(each)]
+    room = next((room for kind, room in ROOMS.items() if registry.is_a(choice, kind)), None)
+    if room is None:
+        raise TypeError(f"{choice!r}: each part must be an augmentation, a filter or a step, or the name of one")
+    return [room.load(choice)]
 
 
 def _room(name: str):

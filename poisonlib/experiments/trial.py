@@ -13,7 +13,7 @@ from ..filters import roc
 from ..models import Network
 from . import provenance
 from .cache import Cache
-from .crafting import fetch_craft, fetch_network, images
+from .crafting import fetch_craft, fetch_network, images, trained
 from .environment import environment, peak_memory, reset_peak_memory
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
@@ -34,7 +34,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
             kept, report = filtered(trial, victim, poisoned, crafted.poison)
         if trial.defence.filter:
             with clock.stage("train"):
-                victim = retrained(trial, kept)
+                victim = trained(trial, kept, trial.defence, trial.seed)
         with clock.stage("evaluate"):
             evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics)
     poison, goal = crafted.poison, crafted.goal
@@ -71,12 +71,6 @@ def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> 
         raise ValueError(f"{trial.defence.label}: the filter removed all {len(train)} images, and nothing is left to train on")
     curve = None if auc is None else (tuple(fpr), tuple(tpr))
     return train.take(keep), FilterReport(removed, caught, auc, curve)
-
-
-def retrained(trial: Trial, train: ImageSet) -> Network:
-    """A network trained on what a filter left."""
-    how = dict(augment=trial.defence.augment, step=trial.defence.step, numerics=trial.numerics)
-    return training.train(trial.model, train, trial.recipe, seed=trial.seed, **how)
 
 
 def failure(description: dict) -> str:
