@@ -20,13 +20,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parsed(argv: list[str] | None) -> argparse.Namespace:
-    """The arguments; values such as ``trials=3`` may stand after options, too, which argparse alone does not allow."""
+    """The arguments; notebooks and values may stand after options, too, which argparse alone does not allow."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and not ("values" in arguments and all("=" in text and text[0] != "-" for text in rest)):
+    if rest and not ("words" in arguments and not any(text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        arguments.values += rest
+        arguments.words += rest
     return arguments
 
 
@@ -34,42 +34,75 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m poisonlib", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     verbs.add_parser("list", help="notebooks with their parameters; attacks, defences, data sets, models").set_defaults(verb=_list)
-    work = ("plan", _plan, "what a notebook's trials would cost"), ("run", _run, "run a notebook, or all of them")
-    for name, verb, what in work:
+    for name, verb, what in (("plan", _plan, "what notebooks' trials would cost"), ("run", _run, "run notebooks")):
         one = verbs.add_parser(name, help=what)
-        one.add_argument("notebook", help="a notebook's name, or all")
-        one.add_argument("values", nargs="*", metavar="name=value", help="parameters; see list")
-        one.add_argument("--profile", help="short for profile=...")
+        what = "names of notebooks, or all, and values of their parameters; see list"
+        one.add_argument("words", nargs="+", metavar="NOTEBOOK|name=value", help=what)
+        one.add_argument("--profile", help="short for profile=...; all then means those that have this profile")
         one.add_argument(
             "--again", action="store_true", help="short for again=True: repeat trials recorded with other code or data"
         )
         one.set_defaults(verb=verb)
+    _add_hours(one)
     ledger = verbs.add_parser("ledger", help="look after the records").add_subparsers(required=True, metavar="COMMAND")
     upgrade = ledger.add_parser("upgrade", help="rewrite records of older versions under today's names")
     upgrade.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
     upgrade.set_defaults(verb=_upgrade)
+    merge = ledger.add_parser(
+        "merge",
+        help="take over the records of another machine, each of them checked",
+        description="Take over the records in a folder, unless a record of the trial is here. Files that are no sound records are "
+        "listed, and the exit status is 1; the others are merged all the same.",
+    )
+    merge.add_argument("folder", help="the other machine's records: trials/ in its output folder")
+    merge.add_argument("--into", metavar="FOLDER", help="where to, by default trials/ in the output folder")
+    merge.add_argument("--other-code", action="store_true", help="also those recorded with other code or data than is here")
+    merge.set_defaults(verb=_merge)
     verbs.add_parser("report", help="write a static HTML index of every figure, table and verdict").set_defaults(verb=_report)
     verbs.add_parser("doctor", help="say what device, data sets and optional packages are here").set_defaults(verb=_doctor)
     return parser
 
 
+def _add_hours(run: argparse.ArgumentParser) -> None:
+    what = "work on the trials of all these notebooks, breadth-first by seed, until so many hours are over; then run the notebooks "
+    run.add_argument("--hours", type=float, help=f"{what} whose trials are all recorded. The same command goes on from there")
+    what = "with --hours: how many worker processes, by default one a core or GPU; 0 runs in this process"
+    run.add_argument("--workers", type=int, help=what)
+
+
 def _given(arguments) -> dict[str, str]:
     given, short = {}, [f"profile={arguments.profile}"] * bool(arguments.profile) + ["again=True"] * arguments.again
-    for text in [*arguments.values, *short]:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"{text!r}: write name=value")
+    for text in [*(word for word in arguments.words if "=" in word), *short]:
+        name, _, value = text.partition("=")
         given[name] = value
     return given
 
 
+def _names(arguments, profile: str | None) -> list[str]:
+    """The notebooks that are named; ``all`` is every notebook that has no profiles, or has this one."""
+    words = [word for word in arguments.words if "=" not in word]
+    if not words:
+        raise LookupError(f"name a notebook, or all; choose from: {', '.join(notebooks.names())}")
+    if "all" not in words:
+        return [_name(word, words[0]) for word in dict.fromkeys(words)]
+    scales = {name: notebooks.parameters(name).get("profile") for name in notebooks.names()}
+    have = [name for name, scale in scales.items() if scale is None or profile in (None, *scale.choices)]
+    return have if any(scales[name] for name in have) else list(scales)
+
+
+def _name(word: str, first: str) -> str:
+    if word not in notebooks.names() and first in notebooks.names() and word in notebooks.parameters(first):
+        raise ValueError(f"{word!r}: write name=value")
+    return notebooks.path(word).stem
+
+
 def _chosen(arguments) -> list[tuple[str, dict]]:
-    """The notebooks and their parameter values, all checked. With ``all``, a parameter goes to the notebooks that have it."""
+    """The notebooks and their parameter values, all checked. Of several notebooks, a parameter goes to those that have it."""
     given = _given(arguments)
-    if arguments.notebook != "all":
-        name = notebooks.path(arguments.notebook).stem
-        return [(name, notebooks.read_parameters(name, given))]
-    every = {name: notebooks.parameters(name) for name in notebooks.names()}
+    names = _names(arguments, given.get("profile"))
+    if len(names) == 1:
+        return [(names[0], notebooks.read_parameters(names[0], given))]
+    every = {name: notebooks.parameters(name) for name in names}
     if unknown := sorted(set(given) - {key for known in every.values() for key in known}):
         raise LookupError(f"no notebook has a parameter {', '.join(unknown)}")
     theirs = {name: {k: v for k, v in given.items() if k in known} for name, known in every.items()}
@@ -114,10 +147,18 @@ def _power(trials: int) -> str:
 
 
 def _run(arguments) -> int:
+    if arguments.hours is not None:
+        return _campaign(arguments)
+    if arguments.workers is not None:
+        raise ValueError(f"--workers {arguments.workers}: goes with --hours; notebooks choose their number of workers themselves")
+    return _execute(_chosen(arguments))
+
+
+def _execute(chosen: list[tuple[str, dict]]) -> int:
     import papermill
 
     failed = []
-    for name, values in _chosen(arguments):
+    for name, values in chosen:
         print(f"{name} {' '.join(f'{k}={v}' for k, v in values.items())}", flush=True)
         try:
             print(f"    -> {notebooks.execute(name, values)}", flush=True)
@@ -127,6 +168,27 @@ def _run(arguments) -> int:
     if failed:
         print(f"poisonlib: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _campaign(arguments) -> int:
+    """Work on the trials of all notebooks until the hours are over, then run those notebooks that lack none."""
+    from .experiments.campaign import Campaign
+
+    chosen = _chosen(arguments)
+    tables = {name: notebooks.trials(name, values) for name, values in chosen}
+    how = {key: values[key] for _, values in chosen for key in ("device", "again") if key in values}
+    trials = [trial for table in tables.values() for trial in table]
+    campaign = Campaign(trials, arguments.hours, workers=arguments.workers, **how)
+    print(f"recorded: {campaign.standing()}\n{campaign.outlook()}", flush=True)
+    finished, failed = campaign.work()
+    print(f"{finished}\nthe same command goes on from here: {campaign.outlook()}", flush=True)
+    if failed:
+        print(f"poisonlib: {failed}", file=sys.stderr)
+    standings = {name: campaign.standing(table) for name, table in tables.items()}
+    for name, standing in standings.items():
+        if not standing.complete:
+            print(f"{name}: {standing}; it is run when all are recorded", flush=True)
+    return _execute([(name, values) for name, values in chosen if standings[name].complete]) or int(bool(failed))
 
 
 def _report(_) -> int:
@@ -144,6 +206,18 @@ def _upgrade(arguments) -> int:
         raise FileNotFoundError(f"there is no folder {ledger.root}")
     print(f"{ledger.upgrade()} records rewritten in {ledger.root}")
     return 0
+
+
+def _merge(arguments) -> int:
+    from .experiments import Ledger
+    from .experiments.ledger import DAMAGED
+
+    source, ledger = Ledger.open(arguments.folder), Ledger.open(arguments.into)
+    if not source.root.is_dir():
+        raise FileNotFoundError(f"there is no folder {source.root}")
+    merge = ledger.merge(source, other_code=arguments.other_code)
+    print(f"{ledger.root}: {merge}")
+    return 1 if merge.of(DAMAGED) else 0
 
 
 def _doctor(_) -> int:

@@ -16,6 +16,7 @@ import torch
 from poisonlib import data, experiments, models, training
 from poisonlib.experiments import Ledger, provenance, run, workers
 from poisonlib.experiments.cache import Cache
+from poisonlib.experiments.schedule import Schedule, breadth_first
 from poisonlib.experiments.spec import digest
 from poisonlib.files import read_tensors, write_atomically
 
@@ -141,13 +142,51 @@ class TestBrokenWorkers:
             worker.stop()
 
     def test_one_reply_for_each_job(self, tmp_path):
-        worker, todo, done = workers.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), queue.SimpleQueue()
+        worker, replies, table = workers.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), tiny(trials=3)
         worker.command = [sys.executable, "-c", "print('}')"]
-        for trial in tiny(trials=3):
-            todo.put((trial, False))
-        worker.serve(todo, done)
-        assert [("JSONDecodeError" in done.get()["error"]) for _ in range(done.qsize())] == [True] * 3
+        worker.serve(Schedule(breadth_first(table), {}.get), replies)
+        answered = list(iter(replies.get, None))
+        assert [trial for trial, _ in answered] == table and replies.empty()
+        assert all("JSONDecodeError" in reply["error"] for _, reply in answered)
         assert worker.process is None, "a process that makes no sense is not asked again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
+@pytest.mark.parametrize("set_by_user", [None, "1048576"])
+def test_workers_keep_memory_between_batches_unless_the_user_has_set_otherwise(set_by_user, tmp_path, monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    if set_by_user:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", set_by_user)
+    worker = workers.Worker("cpu", Ledger(tmp_path))
+    worker.command = [sys.executable, "-c", "import json, os; input(); input(); print(json.dumps(dict(os.environ)))"]
+    try:
+        found = worker.ask({"spec": {}})
+    finally:
+        worker.stop()
+    assert found["MALLOC_TRIM_THRESHOLD_"] == (set_by_user or str(256 * 2**20))
+    assert found["OMP_NUM_THREADS"] == "1"
+
+
+PROGRESS = """
+import sys
+from poisonlib.experiments.run import Bar
+with Bar(3) as bar:
+    for _ in range(3):
+        bar.advance(2.0)
+"""
+
+
+def test_progress_in_a_file_is_whole_lines_and_few():
+    done = subprocess.run([sys.executable, "-c", PROGRESS], capture_output=True, text=True)
+    first, last = done.stderr.split("\n")[:2]
+    assert "\r" not in done.stderr and done.stderr.strip("\n").count("\n") == 1
+    assert "0/3" in first and "3/3" in last and "6 s of work" in last
+
+
+def test_progress_elsewhere_overwrites_its_line(capsys):
+    with runner.Bar(1) as bar:
+        bar.advance(2.0)
+    assert "\r" in capsys.readouterr().err
 
 
 def test_only_replies_are_on_a_workers_output(tmp_path):

@@ -1,12 +1,14 @@
 """Records on disk: one JSON file a trial, named by the hash of its description, written completely or not at all."""
 
+import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files, paths
-from . import legacy
+from . import legacy, provenance
 from .record import SCHEMA, Record
 from .spec import Trial, canonical, digest
 
@@ -40,21 +42,114 @@ class Ledger:
         """Write a record atomically, in place of one with the same key."""
         files.write_atomically(self.path(record.key), (canonical(record.to_json()) + "\n").encode())
 
+    @property
+    def stored(self) -> list[Path]:
+        """The files of all records, sound or not."""
+        return sorted(self.root.glob("??/*.json"))
+
     def __iter__(self) -> Iterator[Record]:
-        return (read(path) for path in sorted(self.root.glob("??/*.json")))
+        return map(read, self.stored)
+
+    def sound(self) -> Iterator[Record]:
+        """The records whose files can be read."""
+        for path in self.stored:
+            with contextlib.suppress(ValueError, OSError):
+                yield read(path)
 
     def upgrade(self) -> int:
         """Rewrite the records of older versions under today's names; returns their number.
 
         A trial that was run anew since keeps its new record. Raises ValueError that names a file which is no record.
         """
-        records = {path: read(path) for path in sorted(self.root.glob("??/*.json"))}
+        records = {path: read(path) for path in self.stored}
         old = {path: record for path, record in records.items() if path != self.path(record.key)}
         for path, record in old.items():
             if not self.path(record.key).exists():
                 self.put(record)
             path.unlink()
         return len(old)
+
+    def merge(self, other: "Ledger", other_code: bool = False) -> "Merge":
+        """Take over the records of another ledger, such as one that was copied from another machine; that one stays as it is.
+
+        A record that is here already is kept. One that this checkout would not make, since its code or its data have another
+        digest, is refused unless ``other_code`` is true; so is one whose trial cannot be read here. Where the data set is not on
+        this machine, the data are not checked. Records of older versions get today's names.
+
+        Raises FileNotFoundError where the other ledger has no records.
+        """
+        if not other.stored:
+            raise FileNotFoundError(f"there are no records in {other.root}; give the folder that holds them, such as trials/")
+        found, outcomes = {}, {}
+        for path in other.stored:
+            try:
+                found[path] = read(path)
+            except (ValueError, OSError) as error:
+                outcomes[path] = DAMAGED, str(error)
+        for path, record in sorted(found.items(), key=lambda item: item[0].stem != item[1].key):  # those of older versions last
+            outcomes[path] = self._take(record, other_code)
+        return Merge(outcomes)
+
+    def _take(self, record: Record, other_code: bool) -> tuple[str, str]:
+        """Store another ledger's record, unless something is against it; returns what became of it, as in `Merge`."""
+        if self.path(record.key).exists():
+            try:
+                mine = read(self.path(record.key))
+            except ValueError as error:
+                return DAMAGED, str(error)
+            return (DIFFERS, mine.environment.device) if _contradict(mine, record) else (KEPT, "")
+        objection, checked = _examined(record)
+        if objection and not (other_code and objection in (provenance.OTHER_CODE, provenance.OTHER_DATA)):
+            return REFUSED, objection
+        self.put(record)
+        return MERGED if checked else UNCHECKED, objection
+
+
+MERGED, UNCHECKED, KEPT, DIFFERS, REFUSED, DAMAGED = "merged", "unchecked", "kept", "differs", "refused", "damaged"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What became of each file of a ledger that was merged, and why.
+
+    ``"merged"``; ``"unchecked"``: merged, but the data set is not on this machine; ``"kept"``: there is a record of the trial here;
+    ``"differs"``: likewise, with other results, although code, data and device are the same; ``"refused"``; ``"damaged"``.
+    """
+
+    outcomes: dict[Path, tuple[str, str]]
+
+    def of(self, kind: str) -> dict[Path, str]:
+        """The files of which this became, each with the reason."""
+        return {path: why for path, (what, why) in self.outcomes.items() if what == kind}
+
+    def __str__(self):
+        count = Counter(what for what, _ in self.outcomes.values())
+        text = f"{count[MERGED] + count[UNCHECKED]} records merged, {count[KEPT] + count[DIFFERS]} were here already"
+        text += f", {count[REFUSED]} refused, {count[DAMAGED]} damaged"
+        if count[UNCHECKED]:
+            text += f"; data not checked: {count[UNCHECKED]}, as the data set is not on this machine"
+        lines = [f"refused: {path}: {why}" for path, why in self.of(REFUSED).items()]
+        lines += [f"damaged: {why}" for why in self.of(DAMAGED).values()]
+        same = "other results than the record that is here, with the same code, data and device"
+        lines += [f"warning: {path}: {same} ({device})" for path, device in self.of(DIFFERS).items()]
+        return "\n".join([text, *lines])
+
+
+def _contradict(one: Record, other: Record) -> bool:
+    """Whether two records of a trial have different results, although made with the same code and data on the same device."""
+    alike = [(each.code, each.data, each.environment.device) for each in (one, other)]
+    return alike[0] == alike[1] and one.code is not None and one.measured() != other.measured()
+
+
+def _examined(record: Record) -> tuple[str, bool]:
+    """(why this checkout would not make such a record, or "", whether its data could be checked)."""
+    try:
+        trial = record.trial
+        if trial.key != record.key:
+            return "its description means another trial here", False
+        return provenance.staleness(record, trial), provenance.content(trial) is not None
+    except (LookupError, TypeError, ValueError) as error:
+        return f"its trial cannot be read here: {error.args[0] if error.args else error}", False
 
 
 def read(path: Path) -> Record:

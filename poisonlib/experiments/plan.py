@@ -1,7 +1,6 @@
 """What a grid will cost, before it is run."""
 
 import functools
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from ..data import ImageSet
 from . import provenance
 from .cache import Cache
 from .crafting import images
-from .environment import choose, environment
+from .environment import choose
 from .ledger import Ledger
-from .spec import Trial, canonical, digest
+from .schedule import Costs, outstanding
+from .spec import Trial, digest
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
 
@@ -30,7 +30,7 @@ class Plan:
     trainings: int
     crafts: int
     operations: float | None  # of the trainings; None where the data set is not on this machine
-    hours: float | None  # of one worker on this device, from records of the same set-up; None without such records
+    hours: float | None  # of one worker on this device, from records of such trials; None without such records
 
     def __str__(self):
         text = f"{self.trials} trials, {self.recorded} recorded"
@@ -51,17 +51,15 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     ``again`` counts the trials that were recorded with other code or data as work, too.
     """
     ledger, cache = ledger or Ledger.open(), Cache.open()
-    distinct = list({trial.key: trial for trial in trials}.values())
-    known = [trial for trial in distinct if trial in ledger]
-    stale = {trial.key: how for trial in known if (how := provenance.staleness(ledger.get(trial), trial))}
-    missing = [trial for trial in distinct if trial not in ledger or (again and trial.key in stale)]
+    jobs, stale = outstanding(trials, ledger, again)
+    missing, distinct = [trial for trial, _ in jobs], {trial.key: trial for trial in trials}.values()
+    known = sum(trial in ledger for trial in distinct)
     networks = [(identity, trial) for trial in missing for identity in _networks(trial, cache)]
     fresh = {digest(identity): trial for identity, trial in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
     crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
-    counts = dict(Counter(stale.values()))
-    hours = _hours(missing, ledger, device)
-    return Plan(len(distinct), len(known), counts, len(work), len(crafts), _operations(work), hours)
+    hours = _hours(missing, Costs(ledger.sound(), choose(device)))
+    return Plan(len(distinct), known, dict(Counter(stale.values())), len(work), len(crafts), _operations(work), hours)
 
 
 def _to_craft(trial: Trial, cache: Cache) -> bool:
@@ -97,18 +95,7 @@ def _forward(model, source) -> int:
     return counter.get_total_flops()
 
 
-def _hours(missing: Sequence[Trial], ledger: Ledger, device: str) -> float | None:
-    """Mean time of recorded trials with the same data, network, recipe and numerics on this device, times the missing ones."""
-    here = environment(choose(device)).device
-    alike = [_setup(trial.describe()) for trial in missing]
-    seconds: dict[str, list[float]] = {}
-    for record in ledger:
-        if record.environment.device == here:
-            seconds.setdefault(_setup(record.spec), []).append(record.cost.seconds)
-    if not missing or not set(alike) <= set(seconds):
-        return None
-    return sum(statistics.mean(seconds[setup]) for setup in alike) / 3600
-
-
-def _setup(description: dict) -> str:
-    return canonical({**description, "seed": 0, "attack": 0, "defence": 0})
+def _hours(missing: Sequence[Trial], costs: Costs) -> float | None:
+    """Hours that the trials are expected to take one worker; None where there are none, or the cost of one is not known."""
+    seconds = [costs.expected(trial) for trial in missing]
+    return sum(seconds) / 3600 if seconds and None not in seconds else None

@@ -1,33 +1,42 @@
 """Running what the ledger lacks: worker processes side by side, records as they finish, nothing lost when killed."""
 
+import contextlib
 import queue
 import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from tqdm import tqdm
 
 from .. import check
-from . import provenance
 from .cache import Cache
 from .environment import choose
 from .ledger import Ledger
 from .record import Record
-from .spec import Trial, digest
+from .schedule import Costs, Schedule, outstanding
+from .spec import Trial
 from .trial import failure, run_trial
 from .validation import validate_data
 from .workers import Worker, devices, luggage
 
-Job = tuple[Trial, bool]  # and whether another trial needs the same victim
+Reply = tuple[Trial, dict]  # with its ``seconds``, or with an ``error``
 
 
 def run(
-    trials: Sequence[Trial], device: str = "auto", workers: int | None = None, ledger: Ledger | None = None, again: bool = False
+    trials: Sequence[Trial],
+    device: str = "auto",
+    workers: int | None = None,
+    ledger: Ledger | None = None,
+    again: bool = False,
+    hours: float | None = None,
 ) -> list[Record]:
     """The records of all trials, in order; trials that the ledger lacks are run first, with a progress bar.
+
+    They are run breadth-first: all trials of the lowest seed, then those of the next, so that every cell of a table has as many
+    trials as the others wherever a run stops. Records do not depend on the order.
 
     Args:
         trials: from `grid`.
@@ -36,74 +45,80 @@ def run(
             it.
         ledger: where records are kept, by default in the output folder.
         again: also repeat trials that were recorded with other code or other data. Without it a warning counts them.
+        hours: a deadline. No trial is started that is expected to end later, going by trials of its kind on this device in the
+            ledger and in this run; those that are running are let finish. The result then holds only the records that exist.
 
     A trial that fails does not stop the others; RuntimeError at the end says what failed. Ctrl-C or a kill loses only the trials in
     progress: call again to go on. Raises ValueError before any training where parts of a trial cannot work on its images.
     """
     if workers is not None:
         check.whole("workers", workers, 0)
+    if hours is not None:
+        check.number("hours", hours, 0, above=True)
     ledger, place = ledger or Ledger.open(), choose(device)
-    stale = {trial.key: how for trial in trials if trial in ledger and (how := provenance.staleness(ledger.get(trial), trial))}
+    jobs, stale = outstanding(trials, ledger, again)
     if stale and not again:
         counts = ", ".join(f"{count} {how}" for how, count in Counter(stale.values()).items())
         warnings.warn(f"of {len(trials)} trials, {counts}; run(..., again=True) repeats them", stacklevel=2)
-    jobs = [(trial, keep) for trial, keep in _jobs(trials) if trial not in ledger or (again and trial.key in stale)]
     if jobs:
+        costs = Costs(() if hours is None else ledger.sound(), place)
+        schedule = Schedule(jobs, costs.expected, hours)
         validate_data([trial for trial, _ in jobs])
-        failures = _in_process(jobs, place, ledger) if workers == 0 else _side_by_side(jobs, place, workers, ledger)
+        replies = _in_process(schedule, place, ledger) if workers == 0 else _side_by_side(schedule, place, workers, ledger)
+        failures = _followed(replies, len(jobs), costs)
         if failures:
-            raise RuntimeError(f"{len(failures)} of {len(jobs)} trials failed; the rest is recorded. The first:\n{failures[0]}")
-    return [ledger.get(trial) for trial in trials]
+            tried = len(jobs) - len(schedule.left)
+            raise RuntimeError(f"{len(failures)} of {tried} trials failed; the rest is recorded. The first:\n{failures[0]}")
+    return [ledger.get(trial) for trial in trials if hours is None or trial in ledger]
 
 
-def _jobs(trials: Sequence[Trial]) -> list[Job]:
-    """Each distinct trial once; those with filters last, so that they find the victims of the others."""
-    wanted = {digest(provenance.victim(t)) for t in trials if t.defence.filter}
-    distinct = {trial.key: trial for trial in trials}.values()
-    jobs = [(t, not t.defence.filter and bool(wanted) and digest(provenance.victim(t)) in wanted) for t in distinct]
-    return sorted(jobs, key=lambda job: bool(job[0].defence.filter))
-
-
-def _in_process(jobs: Sequence[Job], device: torch.device, ledger: Ledger) -> list[str]:
-    cache, failures = Cache.open(), []
-    with Bar(len(jobs)) as bar:
-        for trial, keep in jobs:
-            seconds = 0.0
-            try:
-                record = run_trial(trial, device, cache, keep)
-                ledger.put(record)
-                seconds = record.cost.seconds
-            except Exception:
-                failures.append(failure(trial.describe()))
-            bar.advance(seconds)
+def _followed(replies: Iterator[Reply], total: int, costs: Costs) -> list[str]:
+    """Show the progress and count the costs of trials as they finish; returns what went wrong."""
+    failures = []
+    with contextlib.closing(replies), Bar(total) as bar:
+        for trial, reply in replies:
+            if "error" in reply:
+                failures.append(reply["error"])
+            else:
+                costs.add(trial, reply["seconds"])
+            bar.advance(reply.get("seconds", 0.0))
     return failures
 
 
-def _side_by_side(jobs: Sequence[Job], device: torch.device, workers: int | None, ledger: Ledger) -> list[str]:
-    """Hand the jobs to worker processes through a queue, with a thread for each worker; this thread shows the progress."""
-    todo, done, carried = queue.SimpleQueue(), queue.SimpleQueue(), luggage(trial for trial, _ in jobs)
-    for job in jobs:
-        todo.put(job)
-    failures, crew = [], [Worker(name, ledger, carried) for name in devices(device, workers, len(jobs))]
+def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger) -> Iterator[Reply]:
+    cache = Cache.open()
+    while job := schedule.take():
+        trial, keep = job
+        try:
+            record = run_trial(trial, device, cache, keep)
+            ledger.put(record)
+            reply = {"seconds": record.cost.seconds}
+        except Exception:
+            reply = {"error": failure(trial.describe())}
+        yield trial, reply
+
+
+def _side_by_side(schedule: Schedule, device: torch.device, workers: int | None, ledger: Ledger) -> Iterator[Reply]:
+    """Worker processes take the jobs, with a thread for each of them that waits for its replies."""
+    jobs, replies = list(schedule.left), queue.SimpleQueue()
+    carried = luggage(trial for trial, _ in jobs)
+    crew = [Worker(name, ledger, carried) for name in devices(device, workers, len(jobs))]
     try:
-        with Bar(len(jobs)) as bar:
-            for worker in crew:
-                threading.Thread(target=worker.serve, args=(todo, done), daemon=True).start()
-            for _ in jobs:
-                reply = done.get()
-                bar.advance(reply.get("seconds", 0.0))
-                failures += [reply["error"]] if "error" in reply else []
+        for worker in crew:
+            threading.Thread(target=worker.serve, args=(schedule, replies), daemon=True).start()
+        for _ in crew:
+            yield from iter(replies.get, None)  # each of them puts None when it ends
     finally:
         for worker in crew:
             worker.stop()
-    return failures
 
 
 class Bar(tqdm):
-    """A progress bar with the remaining time and the work done so far; plain lines, and few, where there is no terminal."""
+    """A progress bar with the remaining time and the work done so far; in a file, a line every half minute at most."""
 
     def __init__(self, total: int):
-        super().__init__(total=total, unit="trial", mininterval=0.5 if sys.stderr.isatty() else 5, file=sys.stderr, ascii=" #")
+        often = 0.5 if sys.stderr.isatty() else 30 if _to_file() else 5
+        super().__init__(total=total, unit="trial", mininterval=often, miniters=1, file=sys.stderr, ascii=" #")
         self.seconds = 0.0
 
     def advance(self, seconds: float) -> None:
@@ -111,3 +126,13 @@ class Bar(tqdm):
         self.seconds += seconds
         self.set_postfix_str(f"{self.seconds:.0f} s of work", refresh=False)
         self.update()
+
+    @staticmethod
+    def status_printer(file):
+        """How tqdm shows a state of the bar: over the last one or, in a file, below it."""
+        return (lambda text: print(text, file=file, flush=True)) if _to_file() else tqdm.status_printer(file)
+
+
+def _to_file() -> bool:
+    """Whether standard error is neither a terminal nor a notebook's cell, both of which can overwrite a line."""
+    return sys.stderr is sys.__stderr__ and not sys.stderr.isatty()

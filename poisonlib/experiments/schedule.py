@@ -1,0 +1,101 @@
+"""What is run next, and what fits before a deadline: breadth-first by seed, so that a table is balanced wherever a run stops."""
+
+import contextlib
+import math
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+
+import torch
+
+from . import provenance
+from .environment import environment
+from .ledger import Ledger
+from .record import Record
+from .spec import Trial, digest
+
+Job = tuple[Trial, bool]  # and whether another trial needs the same victim
+
+
+def breadth_first(trials: Sequence[Trial]) -> list[Job]:
+    """Each distinct trial once, by seed; in a seed those with filters last, so that they find the victims of the others."""
+    wanted = {digest(provenance.victim(t)) for t in trials if t.defence.filter}
+    distinct = {trial.key: trial for trial in trials}.values()
+    jobs = [(t, not t.defence.filter and bool(wanted) and digest(provenance.victim(t)) in wanted) for t in distinct]
+    return sorted(jobs, key=lambda job: (job[0].seed, bool(job[0].defence.filter)))
+
+
+def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) -> tuple[list[Job], dict[str, str]]:
+    """(the jobs that the ledger lacks, in their order; by key, how recorded trials are out of date).
+
+    ``again``: trials that were recorded with other code or data are jobs, too. Raises ValueError where the record of one of the
+    trials is damaged.
+    """
+    known = [trial for trial in trials if trial in ledger]
+    stale = {trial.key: how for trial in known if (how := provenance.staleness(ledger.get(trial), trial))}
+    return [job for job in breadth_first(trials) if job[0] not in ledger or (again and job[0].key in stale)], stale
+
+
+class Costs:
+    """Mean seconds of trials on one device, from records and from what is added while trials finish."""
+
+    def __init__(self, records: Iterable[Record], device: torch.device):
+        here = environment(device).device
+        self.seconds: dict[Hashable, list[float]] = defaultdict(list)
+        for record in records:
+            with contextlib.suppress(LookupError, TypeError, ValueError):  # a class that cannot be read here tells nothing
+                if record.environment.device == here:
+                    self.add(record.trial, float(record.cost.seconds))
+
+    def add(self, trial: Trial, seconds: float) -> None:
+        """Count a trial that took so many seconds."""
+        for group in _groups(trial):
+            self.seconds[group].append(seconds)
+
+    def expected(self, trial: Trial) -> float | None:
+        """Seconds that a trial is expected to take; None where nothing like it was run.
+
+        The mean of the trials of its cell or, without any, of those with its data, network, recipe and numerics that have
+        surrogates, or not, and a filter, or not, as it has.
+        """
+        known = next((self.seconds[group] for group in _groups(trial) if group in self.seconds), None)
+        return statistics.fmean(known) if known else None
+
+
+def _groups(trial: Trial) -> tuple[Hashable, Hashable]:
+    """The trials that cost as much as this one: first those of its cell, then those of its kind."""
+    kind = trial.data, trial.model, trial.recipe, trial.numerics, bool(trial.attack.surrogates), bool(trial.defence.filter)
+    return replace(trial, seed=0), kind
+
+
+class Schedule:
+    """Jobs handed out in their order, to one worker or to several at once, as long as they are expected to end in time."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        expected: Callable[[Trial], float | None],
+        hours: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """``expected`` gives the seconds of a trial, ``clock`` those since some moment; without ``hours`` there is no deadline."""
+        self.left, self.expected, self.clock = list(jobs), expected, clock
+        self.deadline = math.inf if hours is None else clock() + 3600 * hours
+        self.lock = threading.Lock()
+
+    def take(self) -> Job | None:
+        """The next job; None where none is left that is expected to end before the deadline. One of unknown cost is tried.
+
+        A job that takes too long holds back those of later seeds, but not shorter ones of its own seed.
+        """
+        with self.lock:
+            now = self.clock()
+            for place, (trial, _) in enumerate(self.left):
+                if trial.seed != self.left[0][0].seed:
+                    break
+                if now < self.deadline and now + (self.expected(trial) or 0) <= self.deadline:
+                    return self.left.pop(place)
+        return None
