@@ -204,7 +204,18 @@ def describe(thing) -> dict:
             f"{cls.__module__}.{cls.__qualname__} is not what Python finds under this name. Define the class at the top level of a "
             "module or notebook, under a name of its own, and make the object anew if the class was changed"
         )
-    return {"name": name_of(thing), **dataclasses.asdict(thing)}
+    return {"name": name_of(thing), **plain(thing)}
+
+
+LATER = {"later": True}  # metadata of a field that was added when there were records already
+
+
+def plain(thing) -> dict:
+    """The fields of a dataclass as plain values. A `LATER` field is left out at its default, so that older records keep their
+    names.
+    """
+    added = {field.name: field.default for field in dataclasses.fields(thing) if field.metadata.get("later")}
+    return {name: value for name, value in dataclasses.asdict(thing).items() if name not in added or value != added[name]}
 
 
 def _loaded(cls: type):

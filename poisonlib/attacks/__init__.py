@@ -44,6 +44,7 @@ class ThreatModel:
     defence: Pipeline = Pipeline()
     step: Step | None = None
     numerics: Precision | None = None
+    label_smoothing: float = 0.0  # of the loss that the victim descends on
 
 
 @runtime_checkable

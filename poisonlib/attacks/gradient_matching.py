@@ -159,13 +159,14 @@ class Matching:
     def __init__(self, attack: GradientMatching, threat_model: ThreatModel, ids: Int64[Tensor, " m"], goal: Goal):
         aware = attack.adaptive == "augmented"
         self.networks = [network.eval() for network in threat_model.surrogates]
-        self.targets = [target_gradient(network, goal.images, goal.intended_class) for network in self.networks]
         self.views = threat_model.augment + threat_model.defence if aware else threat_model.augment
         self.step = threat_model.step if aware else None
-        self.train, self.numerics = threat_model.train, threat_model.numerics
+        self.train, self.numerics, self.smoothing = threat_model.train, threat_model.numerics, threat_model.label_smoothing
         self.clean_images = min(attack.clean_images, len(self.train)) if aware and threat_model.defence.parts else 0
         labels = torch.full((len(ids),), goal.intended_class)
         self.labels = F.one_hot(labels, len(self.train.classes)).float().to(ids.device)
+        with self._precision():
+            self.targets = [target_gradient(network, goal.images, goal.intended_class) for network in self.networks]
         self.batch_size = attack.batch_size
 
     def sample_params(self, steps: int, generator: torch.Generator) -> list[list[tuple[Tensor, list[Params]]]]:
@@ -213,10 +214,10 @@ class Matching:
             every = itertools.chain(network.named_parameters(), network.named_buffers())
             fixed = {name: tensor.detach() for name, tensor in every if name not in params}
             with self._precision():
-                return compiled(network)(seen, labels, params, fixed, target)[::-1]
+                return compiled(network, self.smoothing)(seen, labels, params, fixed, target)[::-1]
         seen = seen.requires_grad_()
         with ForPixels(), self._precision():
-            loss = F.cross_entropy(network(seen), labels)
+            loss = F.cross_entropy(network(seen), labels, label_smoothing=self.smoothing)
         gradient = torch.autograd.grad(loss, trained(network), create_graph=True)
         value = misalignment(self.step.mechanism(gradient, noise) if self.step else gradient, target)
         return value.detach(), torch.autograd.grad(value, seen)[0]
@@ -224,13 +225,13 @@ class Matching:
     @torch.no_grad()
     def _per_sample_loss(self, network, x, y) -> Float[Tensor, " n"]:
         with self._precision():
-            return F.cross_entropy(network(x), y, reduction="none")
+            return F.cross_entropy(network(x), y, reduction="none", label_smoothing=self.smoothing)
 
     def _precision(self):
         return self.numerics.autocast(self.labels.device) if self.numerics else contextlib.nullcontext()
 
 
-def nested(skeleton: Network):
+def nested(skeleton: Network, smoothing: float = 0.0):
     """``(seen, labels, params, fixed, target) -> (gradient, misalignment)`` by nested derivatives, the form that compiles.
 
     ``params`` are the parameters that the victim trains, ``fixed`` the others and the buffers, both by name. The skeleton gives the
@@ -239,18 +240,19 @@ def nested(skeleton: Network):
 
     def misaligned(seen, labels, params, fixed, target):
         def loss(params):
-            return F.cross_entropy(functional_call(skeleton, {**fixed, **params}, (seen,)), labels)
+            return F.cross_entropy(functional_call(skeleton, {**fixed, **params}, (seen,)), labels, label_smoothing=smoothing)
 
         return misalignment(list(grad(loss)(params).values()), target)
 
     return grad_and_value(misaligned)
 
 
-_COMPILED: dict[str, Callable] = {}  # by the network's form: compiling takes a minute or two, and a process runs many trials
+_COMPILED: dict[tuple[str, float], Callable] = {}  # by the network's form: compiling takes a minute or two, and a process runs many trials
 
 
-def compiled(network: Network) -> Callable:
+def compiled(network: Network, smoothing: float = 0.0) -> Callable:
     """`nested` for the network's form, compiled once a process."""
-    if repr(network) not in _COMPILED:
-        _COMPILED[repr(network)] = torch.compile(nested(copy.deepcopy(network)))
-    return _COMPILED[repr(network)]
+    form = repr(network), smoothing
+    if form not in _COMPILED:
+        _COMPILED[form] = torch.compile(nested(copy.deepcopy(network), smoothing))
+    return _COMPILED[form]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .. import registry
@@ -21,11 +21,13 @@ class Augment(registry.Choice, Protocol):
     """An augmentation: a frozen dataclass with two verbs. Sampling and applying are apart, so that a test can fix the sample.
 
     One that searches for the worst case sets ``adversarial = True``; its ``apply`` takes a fifth argument, ``per_sample_loss``.
-    One that begins later has a ``start`` above 0.
+    One that goes by image and epoch sets ``scheduled = True``; its ``sample_params`` takes two more arguments, ``ids`` (n,) of the
+    images, or None where they are not known, and ``epoch`` (from 0). One that begins later has a ``start`` above 0.
     """
 
     adversarial: ClassVar[bool] = False
-    start: int = 0  # the first epoch (from 0) in which it is active
+    scheduled: ClassVar[bool] = False
+    start: int | float = 0  # the first epoch (from 0) in which it is active; below 1: the share of the epochs before it
 
     def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:
         """Every random choice for ``n`` images (c, h, w), from a CPU generator: CPU tensors whose leading dimension is n.
@@ -61,9 +63,11 @@ class Pipeline:
 
     parts: tuple[Augment, ...] = ()
 
-    def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> list[Params]:
+    def sample_params(
+        self, n: int, shape: tuple[int, int, int], generator: torch.Generator, ids: Tensor | None = None, epoch: int = 0
+    ) -> list[Params]:
         """The parameters of each part, sampled in order; see `Augment.sample_params`."""
-        return [part.sample_params(n, shape, generator) for part in self.parts]
+        return [part.sample_params(n, shape, generator, *(ids, epoch) * part.scheduled) for part in self.parts]
 
     def apply(
         self,
@@ -79,20 +83,35 @@ class Pipeline:
             x, y = part.apply(x, y, own, generator, *extra)
         return x, y
 
-    def at(self, epoch: int) -> "Pipeline":
-        """The parts that are active in an epoch (from 0)."""
-        return Pipeline(tuple(part for part in self.parts if part.start <= epoch))
+    def at(self, epoch: int, epochs: int) -> "Pipeline":
+        """The parts that are active in an epoch (from 0) of so many."""
+        return Pipeline(tuple(part for part in self.parts if first_epoch(part, epochs) <= epoch))
 
     def sample_batches(
-        self, sizes: Sequence[int], shape: tuple[int, int, int], generator: torch.Generator, device
+        self,
+        sizes: Sequence[int],
+        shape: tuple[int, int, int],
+        generator: torch.Generator,
+        device,
+        ids: Int64[Tensor, " n"] | None = None,
+        epoch: int = 0,
     ) -> list[list[Params]]:
-        """The parameters of many batches, sampled in order on the CPU and moved to the device with one transfer a tensor."""
-        batches = [self.sample_params(n, shape, generator) for n in sizes]
+        """The parameters of many batches, sampled in order on the CPU and moved to the device with one transfer a tensor.
+
+        ``ids``: those of all the batches' images, one batch after the other, on the CPU.
+        """
+        own = ids.split(list(sizes)) if ids is not None else [None] * len(sizes)
+        batches = [self.sample_params(n, shape, generator, rows, epoch) for n, rows in zip(sizes, own, strict=True)]
         parts = [_joined([batch[i] for batch in batches], sizes, device) for i in range(len(self.parts))]
         return [[{name: pieces[b] for name, pieces in part.items()} for part in parts] for b in range(len(sizes))]
 
     def __add__(self, other: "Pipeline") -> "Pipeline":
         return Pipeline(self.parts + other.parts)
+
+
+def first_epoch(part: Augment, epochs: int) -> int:
+    """The first epoch (from 0) of so many in which an augmentation is active."""
+    return int(part.start * epochs if 0 < part.start < 1 else part.start)
 
 
 def _joined(batches: list[Params], sizes: Sequence[int], device) -> dict[str, tuple[Tensor, ...]]:

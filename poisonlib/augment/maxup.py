@@ -17,7 +17,8 @@ from . import Augment, Params, PerSampleLoss, Pipeline, pipeline
 
 @dataclass(frozen=True)
 class MaxUp(Augment):
-    """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` (from 0) on.
+    """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` (from 0; below 1: a share of
+    the epochs) on.
 
     The current network, in eval mode and without gradients, computes the loss of each candidate; only the worst are trained on.
     This costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the chosen
@@ -28,13 +29,13 @@ class MaxUp(Augment):
 
     inner: str = "cutout"
     m: int = 4
-    start: int = 5
+    start: int | float = 5
     variant: str = "paper"
     adversarial: ClassVar[bool] = True
 
     def __post_init__(self):
         check.whole("m", self.m, 1)
-        check.whole("start", self.start, 0)
+        check.first_epoch("start", self.start)
         check.variant(self.variant)
         if not self.candidates.parts or any(part.adversarial for part in self.candidates.parts):
             raise ValueError(f"inner={self.inner!r}: choose one or more augmentations other than maxup")

@@ -2,13 +2,13 @@
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from .. import attacks, data, registry, training
 from ..attacks import Surrogate, ThreatModel
-from ..augment import pipeline
+from ..augment import Pipeline, pipeline
 from ..data import Goal, ImageSet, Poison
 from ..models import Network
 from ..rng import derive
@@ -42,7 +42,8 @@ def threat_model(trial: Trial, device: torch.device) -> ThreatModel:
     """What the trial's attacker knows before any surrogate is trained."""
     train, test = (images(trial.data, split, device) for split in ("train", "test"))
     ordinary, defence = pipeline(trial.recipe.augment), trial.known_defence
-    return ThreatModel(train, test, (), ordinary, defence.augment, defence.step, trial.numerics)
+    smoothing = trial.recipe.label_smoothing
+    return ThreatModel(train, test, (), ordinary, defence.augment, defence.step, trial.numerics, smoothing)
 
 
 def with_surrogates(trial: Trial, device: torch.device, cache: Cache) -> ThreatModel:
@@ -62,8 +63,19 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
     else:
         known = trial.defence if wanted.defended else Defence()
         network = fetch_network(trial, train, known, seed, cache, provenance.surrogate(trial, wanted))
-    for parameter in network.below_head():
-        parameter.requires_grad_(not trial.recipe.frozen)
+    return _ready(network, trial)
+
+
+def held_out(trial: Trial, train: ImageSet, cache: Cache) -> Network:
+    """A clean network that the attacker does not have: the victim of the trial's undefended clean control."""
+    network = fetch_network(trial, train, Defence(), trial.seed, cache, provenance.unpoisoned(trial))
+    return _ready(network, trial)
+
+
+def _ready(network: Network, trial: Trial) -> Network:
+    """The network for crafting: in eval mode, and where the victim trains the head alone, with a fixed feature extractor."""
+    for parameter in network.below_head() if trial.recipe.frozen else ():
+        parameter.requires_grad_(False)
     return network.eval()
 
 
@@ -88,9 +100,11 @@ def fetch_craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
     """The trial's poison and goal. A craft that needs surrogates is kept in the cache; others are as quickly repeated."""
     if not trial.attack.surrogates:
         return Crafted(*attacks.craft(trial.attack, threat_model(trial, device), seed=trial.seed))
-    return _unpacked(
-        cache.fetch(provenance.craft(trial), lambda: _packed(_made(trial, with_surrogates(trial, device, cache)))), device
-    )
+
+    def make() -> Content:
+        return _packed(_made(trial, with_surrogates(trial, device, cache), cache))
+
+    return _unpacked(cache.fetch(provenance.craft(trial), make), device)
 
 
 def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
@@ -100,7 +114,7 @@ def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
     return crafted.poison, crafted.goal
 
 
-def _made(trial: Trial, known: ThreatModel) -> Crafted:
+def _made(trial: Trial, known: ThreatModel, cache: Cache) -> Crafted:
     poison, goal = attacks.craft(trial.attack, known, seed=trial.seed)
     answers = training.logits(known.surrogates[0], goal.images, trial.numerics).argmax(1)
     correct = int((answers == goal.labels).sum()), len(goal.labels)
@@ -109,19 +123,30 @@ def _made(trial: Trial, known: ThreatModel) -> Crafted:
         raise FloatingPointError(
             f"the objective of {registry.label(trial.attack)} is {objective}: a gradient is zero or not finite"
         )
-    return Crafted(poison, goal, CraftReport(correct, None if objective is None else round(objective, 6)))
+    if objective is None:
+        return Crafted(poison, goal, CraftReport(correct, None))
+    return Crafted(poison, goal, CraftReport(correct, round(objective, 6), _transfer(trial, known, poison, goal, cache)))
+
+
+def _transfer(trial: Trial, known: ThreatModel, poison: Poison, goal: Goal, cache: Cache) -> tuple[float, float] | None:
+    """The attack's objective on the held-out network, of the poisons and of the same images unpoisoned."""
+    if any(wanted.pretrained for wanted in trial.attack.surrogates):
+        return None
+    judge = replace(known, surrogates=(held_out(trial, known.train, cache),), defence=Pipeline(), step=None)
+    base = Poison(poison.ids, known.train.pixels(known.train.positions(poison.ids)))
+    return tuple(round(trial.attack.objective(judge, each, goal, trial.seed), 6) for each in (poison, base))
 
 
 def _packed(crafted: Crafted) -> Content:
     poison, goal, report = crafted.poison, crafted.goal, crafted.report
     tensors = {"poison.ids": poison.ids, "poison.images": poison.images}
     tensors |= {"goal.images": goal.images, "goal.labels": goal.labels, "goal.ids": goal.ids}
-    note = {"intended_class": goal.intended_class, "targets_correct": report.targets_correct, "objective": report.objective}
+    note = {"intended_class": goal.intended_class, **asdict(report)}
     return {name: tensor.cpu() for name, tensor in tensors.items()}, note
 
 
 def _unpacked(content: Content, device: torch.device) -> Crafted:
     at, note = {name: tensor.to(device) for name, tensor in content[0].items()}, content[1]
     goal = Goal(at["goal.images"], at["goal.labels"], at["goal.ids"], note["intended_class"])
-    report = CraftReport(tuple(note["targets_correct"]), note["objective"])
+    report = CraftReport(tuple(note["targets_correct"]), note["objective"], note["held_out"] and tuple(note["held_out"]))
     return Crafted(Poison(at["poison.ids"], at["poison.images"]), goal, report)

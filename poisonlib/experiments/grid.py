@@ -32,7 +32,7 @@ def grid(
     """Every attack under every defence, with ``trials`` seeds each (default: the profile's number), from ``first_seed`` on.
 
     Cells share their seeds, so the rows of a table are paired. Attacks and defences are names such as ``"cutmix"`` or
-    ``"my_package.MyAugment(k=3)"``, or objects. An attack given as text starts from the profile's values for it; an adaptive attack
+    ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
     without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=`` and ``recipe=``
     as text or objects, ``numerics=`` as an object.
 
@@ -43,7 +43,7 @@ def grid(
     base = dataclasses.replace(base, data=base.data.resolved())
     count = base.trials if trials is None else trials
     checks.whole("trials", count, 1)
-    defences = [read_defence(choice) for choice in _listed(defence)]
+    defences = [read_defence(choice, base.defences) for choice in _listed(defence)]
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
     seeds = range(first_seed, first_seed + count)
     table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, seed) for a, d in rows for seed in seeds]

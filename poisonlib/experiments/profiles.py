@@ -21,6 +21,7 @@ class Profile:
     trials: int  # in each cell
     few: int  # in each cell of a side question
     attacks: dict[str, dict]  # values of an attack at this scale, by its name; a grid can change them
+    defences: dict[str, dict]  # likewise of an augmentation, a step or a filter
 
 
 @functools.cache
@@ -41,7 +42,10 @@ def profiles(scenario: str) -> list[str]:
 
 
 def profile(scenario: str, name: str) -> Profile:
-    """One profile: ``profile("backdoor", "quick")``. Raises LookupError that lists the choices."""
+    """One profile: ``profile("backdoor", "quick")``. Raises LookupError that lists the choices.
+
+    The precision ``"auto"`` becomes the fastest one that this machine's processor or GPU supports, so a trial always states one.
+    """
     if name not in profiles(scenario):
         raise LookupError(f"no profile {name!r} for {scenario}; choose one of: {', '.join(profiles(scenario))}")
     table = _table()[scenario][name]
@@ -52,10 +56,11 @@ def profile(scenario: str, name: str) -> Profile:
         data=data.source(table["data"]),
         model=models.load(table["model"]),
         recipe=training.load(table["recipe"], **changes),
-        numerics=training.Numerics(**table.get("numerics", {})),
+        numerics=training.Numerics.here(**table.get("numerics", {})),
         trials=table["trials"],
         few=table["few"],
         attacks=dict(_numbers(attack) for attack in table.get("attacks", [])),
+        defences=dict(_numbers(defence) for defence in table.get("defences", [])),
     )
 
 

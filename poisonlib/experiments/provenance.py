@@ -64,6 +64,11 @@ def surrogate(trial: Trial, wanted: Surrogate) -> dict:
     return _training(trial, known, ()) | {"surrogate": wanted.number}
 
 
+def unpoisoned(trial: Trial) -> dict:
+    """All that decides the weights of the trial's victim had there been neither poison nor defence: that of its clean control."""
+    return _training(trial, Defence(), ()) | {"attack": None}
+
+
 def craft(trial: Trial) -> dict:
     """All that decides the poison: the defence only if the attacker knows it."""
     identity = _training(trial, trial.known_defence, (trial.attack,))

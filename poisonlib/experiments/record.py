@@ -23,10 +23,21 @@ class Poisons:
 
 @dataclass(frozen=True)
 class CraftReport:
-    """For an attack with surrogates: (correct, all) targets of the first surrogate, and the objective at the stored poisons."""
+    """For an attack with surrogates: (correct, all) targets of the first surrogate, and the objective at the stored poisons.
+
+    ``held_out``: the objective on a clean network that the attacker does not have, the victim of the undefended clean control, of
+    the poisons and of the same images unpoisoned. It tells whether the poisons transfer; None in records of older versions, for
+    attacks that optimise nothing, and where surrogates have public weights.
+    """
 
     targets_correct: tuple[int, int]
     objective: float | None
+    held_out: tuple[float, float] | None = None
+
+    @property
+    def transfer(self) -> float | None:
+        """The objective of the poisons minus that of the unpoisoned images, on the held-out network: below 0 if they transfer."""
+        return self.held_out and self.held_out[0] - self.held_out[1]
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,12 @@ class FilterReport:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, in all and by stage, and the peak memory in bytes."""
+    """Seconds, in all and by stage, the peak memory in bytes, and the process's processor seconds (None in older records)."""
 
     seconds: float
     stages: dict[str, float]
     peak_memory: int
+    processor_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,10 @@ class Defence:
         }
 
 
-def defence(choice) -> Defence:
+def defence(choice, values: "dict[str, dict] | None" = None) -> Defence:
     """``"none"``, ``"mixup(k=4)"``, ``"cutmix + laplace(scale=16/255)"``, ``"noisy_sgd + my_package.MyFilter"``, an augmentation,
-    step or filter, a list of these, a description, or a `Defence`.
+    step or filter, a list of these, a description, or a `Defence`. ``values``: what parts given as text have by their name unless
+    the text says otherwise.
 
     Raises LookupError for a name that is no augmentation, step or filter, ValueError for more than one step or filter.
     """
@@ -60,7 +61,7 @@ def defence(choice) -> Defence:
     if isinstance(choice, dict):
         filter_, step = (choice.get(kind) for kind in ("filter", "step"))
         return Defence(augment.pipeline(choice["augment"]), filter_ and filters.load(filter_), step and steps.load(step))
-    parts = _parts(choice)
+    parts = _parts(choice, values or {})
     found = {kind: [part for part in parts if registry.is_a(part, kind)] for kind in ROOMS}
     for kind in (Filter, Step):
         if len(found[kind]) > 1:
@@ -71,13 +72,13 @@ def defence(choice) -> Defence:
 ROOMS = {Augment: augment, Filter: filters, Step: steps}
 
 
-def _parts(choice) -> list[Choice]:
+def _parts(choice, values: dict[str, dict]) -> list[Choice]:
     """The augmentations, filters and steps that a text, an object or a list of these means, in their order."""
     if isinstance(choice, str):
         calls = [] if choice in ("none", "") else registry.parse(choice)
-        return [_room(name).load(name, **values) for name, values in calls]
+        return [_room(name).load(name, **values.get(name, {}) | given) for name, given in calls]
     if isinstance(choice, list | tuple):
-        return [part for each in choice for part in _parts(each)]
+        return [part for each in choice for part in _parts(each, values)]
     room = next((room for kind, room in ROOMS.items() if registry.is_a(choice, kind)), None)
     if room is None:
         raise TypeError(f"{choice!r}: each part must be an augmentation, a filter or a step, or the name of one")
@@ -120,10 +121,10 @@ class Trial:
                 {
                     "data": registry.describe(self.data),
                     "model": registry.describe(self.model),
-                    "recipe": dataclasses.asdict(self.recipe),
+                    "recipe": registry.plain(self.recipe),
                     "attack": registry.describe(self.attack),
                     "defence": self.defence.describe(),
-                    "numerics": dataclasses.asdict(self.numerics),
+                    "numerics": registry.plain(self.numerics),
                     "seed": self.seed,
                 }
             )

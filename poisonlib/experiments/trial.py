@@ -46,7 +46,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
         poisons=Poisons(len(poison), poison.digest, attacks.largest_change(train, poison)),
         craft=crafted.report,
         filter=report,
-        cost=Cost(clock.total, clock.stages, peak_memory(device)),
+        cost=Cost(clock.total, clock.stages, peak_memory(device), clock.processor),
         environment=environment(device),
         code=provenance.code(trial),
         data=provenance.content(trial),
@@ -82,7 +82,7 @@ class Clock:
     """Seconds by stage."""
 
     def __init__(self):
-        self.start = time.perf_counter()
+        self.start, self.begun = time.perf_counter(), time.process_time()
         self.stages: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -95,3 +95,7 @@ class Clock:
     @property
     def total(self) -> float:
         return round(time.perf_counter() - self.start, 3)
+
+    @property
+    def processor(self) -> float:
+        return round(time.process_time() - self.begun, 3)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 
 from .. import registry, training
-from ..augment import Pipeline, pipeline
+from ..augment import Pipeline, first_epoch, pipeline
 from ..data import ImageSet
 from ..models import Network
 from ..rng import seeded, stream
@@ -41,7 +41,7 @@ def validate(trial: Trial) -> None:
             f"pretrained=True: {len(public)} surrogates with the same public weights are one network; choose ensemble=1"
         )
     for part in _augmentations(trial).parts:
-        if part.start >= trial.recipe.epochs:
+        if first_epoch(part, trial.recipe.epochs) >= trial.recipe.epochs:
             raise ValueError(
                 f"start={part.start}: {registry.label(part)} would never begin, as epochs are counted from 0 and there are "
                 f"{trial.recipe.epochs}; choose a start of at most {trial.recipe.epochs - 1}, or more epochs"
@@ -73,7 +73,7 @@ def _rehearse(trial: Trial, train: ImageSet) -> None:
     batch_size = trial.recipe.batch_size
     smallest = min(training.batch_sizes(len(train), batch_size))
     try:
-        _augmentations(trial).at(trial.recipe.epochs - 1).sample_params(smallest, train.shape, stream(trial.seed, "rehearsal"))
+        _augmentations(trial).at(trial.recipe.epochs - 1, trial.recipe.epochs).sample_params(smallest, train.shape, stream(trial.seed, "rehearsal"))
     except ValueError as error:
         raise ValueError(f"{error} ({len(train)} images in batches of {batch_size}, the smallest of {smallest})") from None
 

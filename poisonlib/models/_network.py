@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from .. import check, registry
@@ -106,6 +106,9 @@ class Model(registry.Choice, Protocol):
         """A freshly initialised network on the CPU for images (c, h, w); parameters come from torch's global generator."""
         raise NotImplementedError
 
+    def fit_to(self, network: Network, images: Integer[Tensor, "n c h w"]) -> None:
+        """Set the weights of a fresh network that depend on its own training set, given as stored pixels; most have none."""
+
     def with_pretrained_weights(self, pretrained: bool = True) -> "Model":
         """The same with public pretrained weights, or without. Raises ValueError where there are none."""
         if pretrained:
@@ -151,4 +154,8 @@ class Architecture(Model):
         if not self.normalise:
             mean, std = (0.0,) * channels, (1.0,) * channels
         body, d = self.body(shape)
-        return Network(body, nn.Linear(d, classes), mean, std)
+        return Network(body, self.head(d, classes), mean, std)
+
+    def head(self, d: int, classes: int) -> nn.Linear:
+        """The layer from d features to logits."""
+        return nn.Linear(d, classes)

@@ -10,6 +10,7 @@ from .fit import epochs as epochs
 from .fit import fit as fit
 from .numerics import Numerics as Numerics
 from .numerics import settings as settings
+from .optimizer import make_optimizer as make_optimizer
 from .recipe import Recipe as Recipe
 from .recipe import load as load
 from .recipe import names as names

@@ -1,6 +1,7 @@
 """The training loop. The data set is one tensor on the device, and nothing in a step waits for the host."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -14,7 +15,9 @@ from ..models import Network
 from ..rng import seeded, stream
 from ..tensors import to_float
 from .graph import Replay
+from .lookahead import Lookahead
 from .numerics import Numerics
+from .optimizer import make_optimizer, set_rates
 from .recipe import Recipe
 
 SMALLEST_BATCH = 16  # a smaller last batch of an epoch is dropped: batch statistics and k-way mixes need several images
@@ -48,22 +51,26 @@ def epochs(
         step.validate(trained)
     network.to(memory_format=numerics.layout)
     pipeline = read_pipeline(recipe.augment) + augment
-    optimizer = recipe.make_optimizer(trained.parameters())
+    optimizer = make_optimizer(recipe, trained.parameters(), network.head.parameters())
     order, sampling = stream(seed, "order"), stream(seed, "augmentation")
     noise = stream(seed, "noise", device=train.device)
     if numerics.graph and train.images.device != train.device:
         raise ValueError(f"graph=True, but the images are too many for {train.device} and stay on {train.images.device}")
-    update = _update(network, train, optimizer, step, numerics, noise)
+    update = _update(network, train, recipe, optimizer, step, numerics, noise)
     update = Replay(update, network, optimizer, noise) if numerics.graph else update
+    sizes, ids = batch_sizes(len(train), recipe.batch_size), train.ids.cpu()
+    lookahead = Lookahead(network, recipe.lookahead, recipe.epochs * len(sizes))
     with _frozen(network.below_head()) if recipe.frozen else contextlib.nullcontext():
         for epoch in range(recipe.epochs):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr_at(epoch)
             network.train(not recipe.frozen)
             network.head.train()
-            active = pipeline.at(epoch)
+            active, losses = pipeline.at(epoch, recipe.epochs), []
             with seeded(seed, "dropout", epoch, device=train.device):
-                losses = [update(active, at, params) for at, params in _batches(train, recipe.batch_size, active, order, sampling)]
+                for at, params in _batches(train, ids, sizes, active, epoch, order, sampling):
+                    number = epoch * len(sizes) + len(losses)
+                    set_rates(optimizer, recipe.factor(number, len(sizes)))
+                    losses.append(update(active, at, params))
+                    lookahead.after(number)
             yield _finite(torch.stack(losses).mean(), epoch, recipe)
 
 
@@ -86,13 +93,22 @@ def _frozen(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _update(network, train, optimizer, step, numerics, noise) -> Update:
+def _update(network, train, recipe, optimizer, step, numerics, noise) -> Update:
     """A function (augmentations, positions of a batch, their parameters) -> loss that makes one optimizer step."""
-    one_hot = torch.eye(len(train.classes), device=train.device)
+    one_hot, smoothing = torch.eye(len(train.classes), device=train.device), recipe.label_smoothing
 
     def loss_of(x, y, reduction="mean"):
         with numerics.autocast(x.device):
-            return F.cross_entropy(network(x.contiguous(memory_format=numerics.layout)), y, reduction=reduction)
+            logits = network(x.contiguous(memory_format=numerics.layout))
+            return F.cross_entropy(logits, y, reduction=reduction, label_smoothing=smoothing)
+
+    def backward(x, y):
+        """The mean loss of a batch, whose gradients add up ghost batch by ghost batch."""
+        ghosts, losses = math.ceil(len(x) / (recipe.ghost_batch or len(x))), []
+        for part, labels in zip(x.tensor_split(ghosts), y.tensor_split(ghosts), strict=True):
+            losses.append(loss_of(part, labels) * (len(part) / len(x)))
+            losses[-1].backward()
+        return torch.stack([loss.detach() for loss in losses]).sum()
 
     @torch.no_grad()
     def per_sample_loss(x, y):
@@ -106,11 +122,7 @@ def _update(network, train, optimizer, step, numerics, noise) -> Update:
     def update(active: Pipeline, at: Tensor, params: list[Params]) -> Tensor:
         x, y = active.apply(to_float(train.pixels(at)), one_hot[train.labels[at]], params, noise, per_sample_loss)
         optimizer.zero_grad()
-        if step:
-            loss = step.backward(network, loss_of, x, y, noise)
-        else:
-            loss = loss_of(x, y)
-            loss.backward()
+        loss = step.backward(network, loss_of, x, y, noise) if step else backward(x, y)
         optimizer.step()
         return loss.detach()
 
@@ -123,9 +135,8 @@ def batch_sizes(images: int, batch_size: int) -> list[int]:
     return [batch_size] * whole + [remainder] * (remainder >= SMALLEST_BATCH or not whole)
 
 
-def _batches(train: ImageSet, batch_size: int, pipeline: Pipeline, order, sampling) -> Iterator[tuple[Tensor, list[Params]]]:
-    """Positions and augmentation parameters of every batch of an epoch, sampled on the CPU and moved to the device at once."""
-    sizes, device = batch_sizes(len(train), batch_size), train.device
+def _batches(train: ImageSet, ids: Tensor, sizes: list[int], pipeline: Pipeline, epoch: int, order, sampling):
+    """(positions, augmentation parameters) of every batch of an epoch, sampled on the CPU and moved to the device at once."""
     positions = torch.randperm(len(train), generator=order)[: sum(sizes)]
-    params = pipeline.sample_batches(sizes, train.shape, sampling, device)
-    return zip(positions.to(device).split(sizes), params, strict=True)
+    params = pipeline.sample_batches(sizes, train.shape, sampling, train.device, ids[positions], epoch)
+    return zip(positions.to(train.device).split(sizes), params, strict=True)

@@ -11,7 +11,7 @@ WARM_UP = 3  # eager steps on a side stream before capture: CUDA libraries choos
 class Replay:
     """A step ``(pipeline, positions, params) -> loss``, captured at its first call for each pipeline and batch size.
 
-    It is captured again for each learning rate. Warm-up steps change weights, momentum, batch statistics and the noise stream, so
+    It reads the optimizer's rates, which are tensors, at each replay. Warm-up steps change weights, momentum, batch statistics and the noise stream, so
     all four are restored before the capture.
     """
 
@@ -21,11 +21,9 @@ class Replay:
         if isinstance(optimizer, torch.optim.Adam):
             raise ValueError("graph=True, optimizer='adam': it counts its steps on the host; choose graph=False")
         self.step, self.network, self.optimizer, self.noise = step, network, optimizer, noise
-        self.captured, self.rate = {}, None
+        self.captured = {}
 
     def __call__(self, pipeline, at: Tensor, params: list[dict[str, Tensor]]) -> Tensor:
-        if (rate := self.optimizer.param_groups[0]["lr"]) != self.rate:
-            self.captured, self.rate = {}, rate  # a graph holds the memory of a whole step, and learning rates do not return
         key = pipeline, len(at)
         if key not in self.captured:
             self.captured[key] = self._capture(pipeline, at, params)

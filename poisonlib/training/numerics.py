@@ -10,6 +10,7 @@ import torch
 from .. import check
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+BF16_LEVELS = ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT")  # in the names of instruction sets that have products of bfloat16
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,29 @@ class Numerics:
         for name in ("channels_last", "graph", "compiled"):
             check.flag(name, getattr(self, name))
 
+    @classmethod
+    def here(cls, precision: str = "fp32", **values) -> "Numerics":
+        """Numerics in which the precision ``"auto"`` means the fastest on this machine."""
+        return cls(fastest_precision() if precision == "auto" else precision, **values)
+
     @property
     def layout(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def autocast(self, device: torch.device):
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def fastest_precision() -> str:
+    """``"bf16"`` where the GPU or, without one, the processor computes products of bfloat16 in hardware, else ``"fp32"``.
+
+    On a processor that has no such instructions bfloat16 is emulated, some ten times slower than float32.
+    """
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    hardware = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if hardware and any(level in allowed for level in BF16_LEVELS) else "fp32"
 
 
 @contextlib.contextmanager

@@ -3,22 +3,23 @@
 import dataclasses
 import functools
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from .. import check
+from ..registry import LATER
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "muon")
+SCHEDULES = ("multistep", "linear")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. The learning rate is multiplied by ``gamma`` at each of ``milestones``, epochs counted from 0.
+    """How a network is trained. Names are those of torch's optimizers and schedulers.
 
-    Names are those of torch's optimizers and of ``MultiStepLR``. Raises ValueError for a value out of range.
+    ``schedule="multistep"``: the rates are multiplied by ``gamma`` at each of ``milestones``, epochs counted from 0.
+    ``schedule="linear"``: they rise from ``start_factor`` to 1 over the first ``warmup`` of the steps and fall to ``end_factor`` at the
+    last. Raises ValueError for a value out of range.
     """
 
     epochs: int = 40
@@ -29,36 +30,56 @@ class Recipe:
     optimizer: str = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4
+    weight_decay: float = 5e-4  # each group of parameters decays by lr * weight_decay a step, whatever its own rate
     augment: str = "none"  # the ordinary augmentation that every victim has, defended or not
     frozen: bool = False  # train the head alone; the feature extractor stays in eval mode, batch statistics included
+    schedule: str = field(default="multistep", metadata=LATER)
+    warmup: float = field(default=0.0, metadata=LATER)  # share of the steps
+    start_factor: float = field(default=1.0, metadata=LATER)
+    end_factor: float = field(default=0.0, metadata=LATER)
+    lr_bias: float | None = field(default=None, metadata=LATER)  # of biases and normalisation layers; None: lr
+    lr_head: float | None = field(default=None, metadata=LATER)  # of the head's weights; None: lr
+    filter_momentum: float = field(default=0.6, metadata=LATER)  # muon: of the convolutions' filters, whose rate is lr
+    label_smoothing: float = field(default=0.0, metadata=LATER)
+    ghost_batch: int = field(default=0, metadata=LATER)  # images that a batch is split into for batch statistics and memory; 0: all
+    lookahead: int = field(default=0, metadata=LATER)  # steps between two meetings with the slow weights; 0: there are none
 
     def __post_init__(self):
         check.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check.one_of("schedule", self.schedule, SCHEDULES)
         check.whole("epochs", self.epochs, 1)
         check.whole("batch_size", self.batch_size, 2)
-        check.number("lr", self.lr, 0, above=True)
-        check.number("gamma", self.gamma, 0, above=True)
+        for name in ("lr", "gamma", *(name for name in ("lr_bias", "lr_head") if getattr(self, name) is not None)):
+            check.number(name, getattr(self, name), 0, above=True)
         check.number("weight_decay", self.weight_decay, 0)
-        check.number("momentum", self.momentum, 0, 1)
-        if self.momentum == 1 or (self.optimizer == "sgd" and self.nesterov and not self.momentum):
+        for name in ("start_factor", "end_factor", "momentum", "filter_momentum", "label_smoothing", "warmup"):
+            check.number(name, getattr(self, name), 0, 1)
+        for name in ("ghost_batch", "lookahead"):
+            check.whole(name, getattr(self, name), 0)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raises ValueError for values that contradict each other."""
+        if self.momentum == 1 or (self.optimizer != "adam" and self.nesterov and not self.momentum):
             raise ValueError(
                 f"momentum={self.momentum}, nesterov={self.nesterov}: choose a momentum below 1, and above 0 with nesterov"
             )
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"milestones={self.milestones}: list the epochs in ascending order")
+        if self.warmup == 1 or self.label_smoothing == 1:
+            raise ValueError(f"warmup={self.warmup}, label_smoothing={self.label_smoothing}: choose shares below 1")
+        if self.ghost_batch and (self.batch_size % self.ghost_batch or self.ghost_batch < 2):
+            raise ValueError(f"ghost_batch={self.ghost_batch}: choose a divisor of batch_size={self.batch_size} from 2, or 0")
 
-    def lr_at(self, epoch: int) -> float:
-        """The learning rate in an epoch (from 0)."""
-        return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
-
-    def make_optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimizer for the parameters that are trained."""
-        if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
-        )
+    def factor(self, step: int, steps: int) -> float:
+        """By what the rates are multiplied in a step (from 0) of a training, where an epoch has so many steps."""
+        if self.schedule == "multistep":
+            return self.gamma ** sum(step // steps >= milestone for milestone in self.milestones)
+        whole = steps * self.epochs
+        rising = self.warmup * whole
+        if step < rising:
+            return self.start_factor + (1 - self.start_factor) * step / rising
+        return 1 - (1 - self.end_factor) * (step - rising) / (whole - rising)
 
     def lasting(self, epochs: int) -> "Recipe":
         """The same recipe over another number of epochs, with milestones in proportion (rounded down, as in the papers' code)."""

@@ -15,13 +15,15 @@ from .numerics import Numerics, settings
 
 
 def initialise(model, images: ImageSet, seed: int) -> Network:
-    """A fresh network for a set's classes and image shape, on the set's device; the same for the same seed.
+    """A fresh network for a set's classes, image shape and, where it starts from them, images; the same for the same seed.
 
     ``model``: an architecture, its name, or an ``nn.Module`` class that maps images (n, c, h, w) to logits.
     """
+    architecture = _architecture(model)
     with seeded(seed, "initial weights", device=images.device):
-        network = _architecture(model).build(len(images.classes), images.shape, images.mean, images.std)
-    return network.to(images.device)
+        network = architecture.build(len(images.classes), images.shape, images.mean, images.std).to(images.device)
+        architecture.fit_to(network, images.images)
+    return network
 
 
 def _architecture(model) -> models.Model:
