@@ -1,12 +1,15 @@
 """The command line: what it says, what it refuses, its exit status."""
 
+import dataclasses
 import json
 
 import pytest
+import torch
 
-from poisonlib import cli, notebooks
-from poisonlib.experiments import Ledger
+from poisonlib import cli, experiments, notebooks, training
+from poisonlib.experiments import Ledger, provenance
 from poisonlib.experiments.crafting import images
+from poisonlib.experiments.environment import environment
 from poisonlib.experiments.spec import digest
 
 from . import invent
@@ -63,6 +66,14 @@ def test_list_names_notebooks_parameters_and_choices(capsys):
         (["run", "strong_augmentation_table1", "profile=huge"], "choose one of: quick"),
         (["run", "strong_augmentation_table1", "trials"], "write name=value"),
         (["run", "all", "nonsense=1"], "no notebook has a parameter nonsense"),
+        (["run", "00_tour", "strong_augmentation_table1", "nonsense=1"], "no notebook has a parameter nonsense"),
+        (["run", "00_tour", "nothing"], "choose one of: 00_tour"),
+        (["run", "trials=3"], "name a notebook, or all"),
+        (["run", "all", "--profile", "huge"], "profile=huge: choose one of: quick"),
+        (["run", "strong_augmentation_table1", "--workers", "2"], "--workers 2: goes with --hours"),
+        (["run", "strong_augmentation_table1", "--hours", "-1"], "hours=-1.0: choose a finite number above 0"),
+        (["run", "strong_augmentation_table1", "--hours", "1", "--workers", "-1"], "workers=-1"),
+        (["ledger", "merge", "no_such_folder"], "there is no folder no_such_folder"),
         (["plan", "strong_augmentation_table1", "trials=x"], "a int is wanted"),
         (["plan", "00_tour", "--again"], "has no parameter again"),
         (["plan", "strong_augmentation_table1", "more_defences=mixpu"], "no defence 'mixpu'"),
@@ -101,6 +112,99 @@ def test_ledger_upgrade_rewrites_old_records(capsys, outputs, given):
     assert content["schema"] == 2 and content["spec"]["model"] == {"name": "resnet", "depth": 18} | content["spec"]["model"]
     assert [record.success for record in Ledger(folder)] == [0.75]
     assert run(capsys, "ledger", "upgrade", str(folder))[1].startswith("0 records")
+
+
+def test_several_notebooks_take_the_parameters_that_they_have(capsys):
+    status, out, _ = run(
+        capsys, "plan", "strong_augmentation_table1", "--profile", "quick", "strong_augmentation_figure2", "trials=20"
+    )
+    assert status == 0
+    assert out.startswith("strong_augmentation_table1: 180 trials") and "strong_augmentation_figure2" not in out
+
+
+def test_all_means_the_notebooks_that_have_the_profile(monkeypatch):
+    choices = notebooks.Parameter.choices.fget
+    without = property(lambda self: [c for c in choices(self) if c != "laptop" or "targeted_imagenet" not in self.help])
+    chosen = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
+    assert chosen == set(notebooks.names())
+    monkeypatch.setattr(notebooks.Parameter, "choices", without)
+    fewer = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
+    assert chosen - fewer == {"dp_instahide_table3"}
+
+
+@pytest.fixture
+def sitting(capsys, monkeypatch):
+    """Two notebooks with tiny trials, half of which they share; a function that works on both, and the names of those that ran."""
+    defences = {"dp_instahide_table1": ["none", "mixup"], "strong_augmentation_table1": ["none", "spectral_signatures"]}
+    parts = dict(data="digits(size=8, limit=100)", model="cifar_resnet(depth=8, width=2)", recipe=training.load("quick", epochs=1))
+
+    def trials(name, values):
+        return experiments.grid("backdoor", values["profile"], attack="patch", defence=defences[name], trials=2, **parts)
+
+    executed = []
+    monkeypatch.setattr(notebooks, "trials", trials)
+    monkeypatch.setattr(notebooks, "execute", lambda name, values: executed.append((name, values)) or name)
+
+    def work(*more):
+        names = *defences, "--profile", "quick", "--hours", "1", "--workers", "1"
+        return run(capsys, "run", *names, *more), executed
+
+    return work, {name: trials(name, {"profile": "quick"}) for name in defences}
+
+
+def costly(trial):
+    """A record of this device that says that such trials take ten hours."""
+    device = environment(torch.device("cpu")).device
+    return invent.record(trial, 1, seconds=36000.0, device=device, code=provenance.code(trial), data=provenance.content(trial))
+
+
+def test_a_campaign_runs_the_notebooks_whose_trials_are_all_recorded(sitting):
+    work, tables = sitting
+    (status, out, _), executed = work()
+    assert status == 0 and len(list(Ledger.open())) == 6
+    assert out.startswith("recorded: 0 of 6 trials, every cell has 0 of 2\nseed 0 is next; 1 h with 1 worker: nothing is known yet")
+    assert "finished 6 trials in " in out and "core-hours: all of 6 trials" in out and "from here: nothing is left to run" in out
+    assert executed == [(name, {"profile": "quick"}) for name in tables]
+
+
+def test_a_campaign_stops_by_itself_and_says_how_far_it_is(sitting):
+    work, tables = sitting
+    for trial in [*tables["dp_instahide_table1"], tables["strong_augmentation_table1"][2]]:
+        Ledger.open().put(costly(trial))
+    (status, out, err), executed = work()
+    assert status == 0 and "failed" not in err and len(list(Ledger.open())) == 5
+    lines = out.splitlines()
+    expected = "seed 1 is next; 1 h with 1 worker: no trial is expected to finish; the next takes about 10 h"
+    assert lines[:2] == ["recorded: 5 of 6 trials, every cell has 1 of 2", expected]
+    assert lines[2].startswith("finished 0 trials in 0 core-hours: 5 of 6 trials") and lines[3].endswith(expected)
+    standing = "strong_augmentation_table1: 3 of 4 trials, every cell has 1 of 2, 1 cell has more; it is run when all are recorded"
+    assert lines[4] == standing and [name for name, _ in executed] == ["dp_instahide_table1"]
+
+
+def test_a_campaign_gives_status_1_where_a_trial_fails(sitting, monkeypatch):
+    work, tables = sitting
+    failing = dataclasses.replace(tables["dp_instahide_table1"][0], recipe=training.load("quick", epochs=1, lr=1e30))
+    monkeypatch.setattr(notebooks, "trials", lambda name, values: [failing] if "dp" in name else tables[name][:1])
+    (status, out, err), executed = work()
+    assert status == 1 and "1 of 2 trials failed" in err and "finished 1 trials" in out
+    assert [name for name, _ in executed] == ["strong_augmentation_table1"]
+
+
+@pytest.mark.parametrize("into", [True, False])
+def test_ledger_merge_takes_what_is_sound_and_lists_the_rest(capsys, outputs, sitting, into):
+    trials = sitting[1]["dp_instahide_table1"]
+    there, here = Ledger(outputs / "there"), Ledger(outputs / ("mine" if into else "trials"))
+    there.put(costly(trials[0]))
+    there.put(dataclasses.replace(costly(trials[1]), code="0"))
+    command = "ledger", "merge", str(there.root), *(["--into", str(here.root)] if into else [])
+    status, out, _ = run(capsys, *command)
+    assert status == 0 and out.startswith(f"{here.root}: 1 records merged, 0 were here already, 1 refused, 0 damaged\n")
+    assert f"{trials[1].key}.json: recorded with other code" in out
+    (there.root / "00").mkdir()
+    (there.root / "00" / "0.json").write_text("{")
+    status, out, _ = run(capsys, *command, "--other-code")
+    assert status == 1 and "1 records merged, 1 were here already, 0 refused, 1 damaged" in out and "0.json is not a sound" in out
+    assert {record.trial for record in here} == set(trials[:2])
 
 
 def test_plan_at_paper_scale_needs_no_data(capsys, monkeypatch, tmp_path):

@@ -49,7 +49,8 @@ class Standing:
             return f"all of {wanted} trials"
         text = f"{recorded} of {wanted} trials, every cell has {self.balanced} of {max(want for _, want in self.cells)}"
         text += " or all that it wants" if min(want for _, want in self.cells) < self.balanced else ""
-        return f"{text}, {self.ahead} cells have more" if self.ahead else text
+        more = f"{self.ahead} cells have more" if self.ahead > 1 else "1 cell has more"
+        return f"{text}, {more}" if self.ahead else text
 
 
 def forecast(jobs: Sequence[Job], costs: Costs, hours: float, workers: int) -> list[Trial] | None:
@@ -105,11 +106,11 @@ class Campaign:
         return f"{how}: {self._expected(jobs, Costs(ledger.sound(), place), workers)}"
 
     def _expected(self, jobs: Sequence[Job], costs: Costs, workers: int) -> str:
-        done = forecast(jobs, costs, self.hours, workers)
-        if done is None:
+        done, first = forecast(jobs, costs, self.hours, workers), costs.expected(jobs[0][0])
+        if done is None or not (done or first):
             return "nothing is known yet of the costs on this device"
         if not done:
-            return f"no trial is expected to finish; the next takes about {costs.expected(jobs[0][0]) / 3600:.2g} h"
+            return f"no trial is expected to finish; the next takes about {first / 3600:.2g} h"
         left = {trial for trial, _ in jobs} - set(done)
         text = f"expected to finish {len(done)} more: {Standing.of({t.key: t for t in self.trials}.values(), left)}"
         guessed = sum(costs.expected(trial) is None for trial, _ in jobs)
