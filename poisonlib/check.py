@@ -25,8 +25,11 @@ def share(name: str, value, what: str = "") -> None:
 
 def first_epoch(name: str, value) -> None:
     """Raises ValueError unless ``value`` is an epoch, a whole number from 0, or a share of the epochs, between 0 and 1."""
-    if isinstance(value, bool) or not (isinstance(value, int) and value >= 0 or isinstance(value, float) and 0 < value < 1):
-        raise ValueError(f"{name}={value!r}: choose an epoch, a whole number of at least 0, or a share of the epochs between 0 and 1")
+    epoch, share = isinstance(value, int) and value >= 0, isinstance(value, float) and 0 < value < 1
+    if isinstance(value, bool) or not (epoch or share):
+        raise ValueError(
+            f"{name}={value!r}: choose an epoch, a whole number of at least 0, or a share of the epochs between 0 and 1"
+        )
 
 
 def flag(name: str, value) -> None:

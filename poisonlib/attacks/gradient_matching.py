@@ -247,7 +247,7 @@ def nested(skeleton: Network, smoothing: float = 0.0):
     return grad_and_value(misaligned)
 
 
-_COMPILED: dict[tuple[str, float], Callable] = {}  # by the network's form: compiling takes a minute or two, and a process runs many trials
+_COMPILED: dict[tuple[str, float], Callable] = {}  # by the network's form: compiling takes a minute or two, a process runs many
 
 
 def compiled(network: Network, smoothing: float = 0.0) -> Callable:

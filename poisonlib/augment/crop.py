@@ -1,7 +1,8 @@
 """Random crop: each image is padded, and a window of its original size is cut out.
 
-With black borders this is torchvision's ``RandomCrop(size, padding=pad)``, the augmentation of the poisoning benchmark (Schwarzschild
-et al., "Just How Toxic is Data Poisoning?"); with reflected ones that of fast CIFAR-10 training (Jordan, arXiv:2404.00498).
+With black borders this is torchvision's ``RandomCrop(size, padding=pad)``, the augmentation of the poisoning benchmark
+(Schwarzschild et al., "Just How Toxic is Data Poisoning?"); with reflected ones that of fast CIFAR-10 training (Jordan,
+arXiv:2404.00498).
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +39,9 @@ class Crop(Augment):
         Raises ValueError where a border is wider than the image that it reflects.
         """
         if self.border == "reflect" and self.pad >= min(shape[1:]):
-            raise ValueError(f"pad={self.pad}: images of {shape[1]} x {shape[2]} pixels can be reflected by at most {min(shape[1:]) - 1}")
+            raise ValueError(
+                f"pad={self.pad}: images of {shape[1]} x {shape[2]} pixels can be reflected by at most {min(shape[1:]) - 1}"
+            )
         return {"corner": torch.randint(2 * self.pad + 1, (n, 2), generator=generator)}
 
     def apply(

@@ -17,8 +17,8 @@ from . import Augment, Params, PerSampleLoss, Pipeline, pipeline
 
 @dataclass(frozen=True)
 class MaxUp(Augment):
-    """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` (from 0; below 1: a share of
-    the epochs) on.
+    """For each image the worst of ``m`` samples of ``inner`` (augmentations joined by +), from epoch ``start`` on (from 0;
+    below 1: after that share of the epochs).
 
     The current network, in eval mode and without gradients, computes the loss of each candidate; only the worst are trained on.
     This costs (m + 3) / 3 plain steps, where a graph through all candidates costs m, and batch statistics are those of the chosen

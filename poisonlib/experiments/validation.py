@@ -23,6 +23,7 @@ def validate(trial: Trial) -> None:
             f"{', '.join(map(registry.label, trial.choices))}: one of these is not the same after its description was read again. "
             "Fields must be numbers, texts, True, False, None or tuples of these, and stay as they were given"
         )
+    trial.recipe.validate(trial.defence.step)
     if trial.defence.filter and trial.recipe.frozen:
         raise ValueError(
             f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature "
@@ -70,10 +71,10 @@ def _augmentations(trial: Trial) -> Pipeline:
 
 def _rehearse(trial: Trial, train: ImageSet) -> None:
     """Raises ValueError where parameters cannot be sampled for an epoch's smallest batch: too few images to mix, other channels."""
-    batch_size = trial.recipe.batch_size
+    batch_size, epochs = trial.recipe.batch_size, trial.recipe.epochs
     smallest = min(training.batch_sizes(len(train), batch_size))
     try:
-        _augmentations(trial).at(trial.recipe.epochs - 1, trial.recipe.epochs).sample_params(smallest, train.shape, stream(trial.seed, "rehearsal"))
+        _augmentations(trial).at(epochs - 1, epochs).sample_params(smallest, train.shape, stream(trial.seed, "rehearsal"))
     except ValueError as error:
         raise ValueError(f"{error} ({len(train)} images in batches of {batch_size}, the smallest of {smallest})") from None
 

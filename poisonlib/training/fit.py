@@ -47,6 +47,7 @@ def epochs(
     epoch whose loss is not finite.
     """
     trained = network.head if recipe.frozen else network
+    recipe.validate(step)
     if step:
         step.validate(trained)
     network.to(memory_format=numerics.layout)

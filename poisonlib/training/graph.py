@@ -11,8 +11,8 @@ WARM_UP = 3  # eager steps on a side stream before capture: CUDA libraries choos
 class Replay:
     """A step ``(pipeline, positions, params) -> loss``, captured at its first call for each pipeline and batch size.
 
-    It reads the optimizer's rates, which are tensors, at each replay. Warm-up steps change weights, momentum, batch statistics and the noise stream, so
-    all four are restored before the capture.
+    It reads the optimizer's rates, which are tensors, at each replay. Warm-up steps change weights, momentum, batch statistics and
+    the noise stream, so all four are restored before the capture.
     """
 
     def __init__(self, step, network: torch.nn.Module, optimizer: torch.optim.Optimizer, noise: torch.Generator):

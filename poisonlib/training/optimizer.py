@@ -12,7 +12,7 @@ from .recipe import Recipe
 def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter], head: Iterable[Parameter] = ()) -> torch.optim.Optimizer:
     """The optimizer for the parameters that are trained; ``head``: those of the head among them.
 
-    On CUDA the rates of SGD and Muon are tensors there, so that a captured step reads the rates of the step in which it is replayed.
+    On CUDA the rates of SGD and Muon are tensors, so that a captured step reads the rates of the step in which it is replayed.
     """
     groups = list(_groups(recipe, [parameter for parameter in parameters if parameter.requires_grad], {id(p) for p in head}))
     if recipe.optimizer == "adam":

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import check
+from .. import check, registry
 from ..registry import LATER
 
 OPTIMIZERS = ("sgd", "adam", "muon")
@@ -18,8 +18,8 @@ class Recipe:
     """How a network is trained. Names are those of torch's optimizers and schedulers.
 
     ``schedule="multistep"``: the rates are multiplied by ``gamma`` at each of ``milestones``, epochs counted from 0.
-    ``schedule="linear"``: they rise from ``start_factor`` to 1 over the first ``warmup`` of the steps and fall to ``end_factor`` at the
-    last. Raises ValueError for a value out of range.
+    ``schedule="linear"``: they rise from ``start_factor`` to 1 over the first ``warmup`` of the steps and fall to ``end_factor``.
+    Raises ValueError for a value out of range.
     """
 
     epochs: int = 40
@@ -70,6 +70,14 @@ class Recipe:
             raise ValueError(f"warmup={self.warmup}, label_smoothing={self.label_smoothing}: choose shares below 1")
         if self.ghost_batch and (self.batch_size % self.ghost_batch or self.ghost_batch < 2):
             raise ValueError(f"ghost_batch={self.ghost_batch}: choose a divisor of batch_size={self.batch_size} from 2, or 0")
+
+    def validate(self, step) -> None:
+        """Raises ValueError where a step of `poisonlib.steps`, or None, cannot follow the recipe."""
+        if step and self.ghost_batch:
+            raise ValueError(
+                f"ghost_batch={self.ghost_batch}: {registry.label(step)} needs the gradient of a whole batch at once; choose a "
+                "recipe with ghost_batch=0"
+            )
 
     def factor(self, step: int, steps: int) -> float:
         """By what the rates are multiplied in a step (from 0) of a training, where an epoch has so many steps."""
