@@ -175,7 +175,7 @@ def test_a_campaign_stops_by_itself_and_says_how_far_it_is(sitting):
     assert status == 0 and "failed" not in err and len(list(Ledger.open())) == 5
     lines = out.splitlines()
     expected = "seed 1 is next; 1 h with 1 worker: no trial is expected to finish; the next takes about 10 h"
-    assert lines[:2] == ["recorded: 5 of 6 trials, every cell has 1 of 2", expected]
+    assert lines[:2] == ["recorded: 5 of 6 trials, every cell has 1 of 2, 2 cells have more", expected]
     assert lines[2].startswith("finished 0 trials in 0 core-hours: 5 of 6 trials") and lines[3].endswith(expected)
     standing = "strong_augmentation_table1: 3 of 4 trials, every cell has 1 of 2, 1 cell has more; it is run when all are recorded"
     assert lines[4] == standing and [name for name, _ in executed] == ["dp_instahide_table1"]
