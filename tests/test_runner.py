@@ -248,10 +248,11 @@ class TestSharedVictims:
     @pytest.mark.parametrize("attack", ["patch(poison_rate=1.0)", "patch(poison_rate=0.0)", MATCHING])
     def test_are_trained_once_by_workers_side_by_side(self, attack, monkeypatch, outputs):
         table = tiny(attack, FILTERS)
+        crafting = 2 if table[0].attack.surrogates else 0  # a surrogate, and a network that the craft is judged on
         promised = experiments.plan(table).trainings
         scripted(monkeypatch, COUNTED)
         together = run(table, workers=3)
-        assert len((outputs / "trainings").read_text()) == promised == 4 + len(table[0].attack.surrogates)
+        assert len((outputs / "trainings").read_text()) == promised == 4 + crafting
         monkeypatch.setenv("POISONLIB_OUTPUTS", str(outputs / "alone"))
         assert [record.measured() for record in run(table, workers=0)] == [record.measured() for record in together]
         victim = provenance.victim(table[0])
@@ -275,7 +276,8 @@ class TestSharedVictims:
         run([trial], workers=0)
         craft, victim = digest(provenance.craft(trial)), digest(provenance.victim(trial))
         surrogates = [digest(provenance.surrogate(trial, wanted)) for wanted in trial.attack.surrogates]
-        assert seen == [[craft], *([craft, surrogate] for surrogate in surrogates), [victim]]
+        judge = digest(provenance.unpoisoned(trial))
+        assert seen == [[craft], *([craft, network] for network in (*surrogates, judge)), [victim]]
 
     def test_a_victim_that_no_filter_wants_takes_no_lock_and_is_not_kept(self, outputs):
         run(tiny(defence=["none", "mixup"]), workers=0)

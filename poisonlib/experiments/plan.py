@@ -67,9 +67,13 @@ def _to_craft(trial: Trial, cache: Cache) -> bool:
 
 
 def _networks(trial: Trial, cache: Cache) -> list[dict]:
-    """The networks that `run` trains for a trial: its victim, and its surrogates unless the craft is in the cache."""
+    """The networks that `run` trains for a trial: its victim and, unless the craft is in the cache, its surrogates and the network
+    on which the craft is judged.
+    """
     wanted = trial.attack.surrogates if _to_craft(trial, cache) else ()
-    return [provenance.victim(trial), *(provenance.surrogate(trial, each) for each in wanted if not each.pretrained)]
+    own = [provenance.surrogate(trial, each) for each in wanted if not each.pretrained]
+    held_out = [provenance.unpoisoned(trial)] if wanted and len(own) == len(wanted) else []
+    return [provenance.victim(trial), *own, *held_out]
 
 
 def _operations(work: Sequence[Trial]) -> float | None:
