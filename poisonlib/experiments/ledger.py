@@ -208,10 +208,12 @@ def _row(record: Record) -> dict:
         "poisons": record.poisons.count,
         "targets correct": craft and craft.targets_correct[0] / craft.targets_correct[1],
         "objective": craft and craft.objective,
+        "transfer": craft and craft.transfer,
         "removed": removed and removed.removed,
         "poisons removed": removed and removed.poisons_removed,
         "auc": removed and removed.auc,
         "seconds": record.cost.seconds,
+        "processor seconds": record.cost.processor_seconds,
         "device": record.environment.device,
         "key": record.key,
     }
