@@ -1,29 +1,44 @@
-"""The tables of ``outputs/reference``, made anew from the records beside them: ``python -m tests.refresh_reference``.
+"""The tables of ``outputs/reference``, made from the records beside them: ``python -m tests.refresh_reference [RUN [FOLDER]]``.
+
+Without a run, the tables that there are are made anew. With one, every table is made of which the run has a trial; its records are
+those in FOLDER, by default ``outputs/reference/RUN/trials``.
 
 A run is named after the profile that it was made with. Its table of a paper takes those of its records that have the profile's data
-set, network and schedule, the attack that the table's columns ask for or its clean control, and a defence of the table or none.
+set, network, schedule and values of attacks, the attack that the table's columns ask for or its clean control, and a defence of the
+table or none. Where a profile leaves the precision to the machine, the records of the most frequent one are taken.
 """
 
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
-from poisonlib import papers, registry
-from poisonlib.experiments import Ledger, Record, profile
+from poisonlib import attacks, papers, registry
+from poisonlib.attacks import Attack
+from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
+from poisonlib.experiments.profiles import Profile
 from poisonlib.papers.belonging import alike, attacked_as, belongs, columns
 
 from .refresh_readme import REFERENCE, RUNS, TABLES, Place
 
+VARIED = ("adaptive", "poison_rate", "variant")  # values of an attack that notebooks vary at one profile
 
-def content(run: str, place: Place) -> dict | None:
-    """What the table's file holds; None where the run has no record for it."""
-    records = chosen(list(Ledger.open(REFERENCE / run / "trials")), run, place)
-    return papers.compare(records, place.paper, place.table).content(records) if records else None
+
+def content(records: list[Record], run: str, place: Place) -> dict | None:
+    """What the table's file holds; None where no trial of the run measures a cell of the paper."""
+    if run not in profiles(place.scenario):
+        return None
+    mine = chosen(records, run, place)
+    compared = papers.compare(mine, place.paper, place.table)
+    return compared.content(mine) if any(cell.ours and cell.claim.printed for cell in compared.cells) else None
 
 
 def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     """The records of a run that its table of a paper is made of."""
-    table, scale = papers.load(place.paper).table(place.table), profile(place.scenario, run)
-    set_up = registry.label(scale.data), scale.model, scale.recipe  # a label leaves out the digest of the content
-    mine = [r for r in records if (registry.label(r.trial.data), r.trial.model, r.trial.recipe) == set_up]
+    table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
+    counts = Counter(record.trial.numerics for record in mine)
+    mine = [record for record in mine if record.trial.numerics == max(counts, key=counts.get)]
     attacked = [r for r in mine if any(attacked_as(r.trial, column) for column in columns(table))]
     kept = [r for r in attacked if not r.trial.defence.parts or any(belongs(r.trial, claim) for claim in table.claims)]
     names = {record.spec["attack"]["name"] for record in kept}
@@ -32,10 +47,59 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     return kept + [r for r in clean if any(alike(r.trial.defence, each) for each in defences)]
 
 
-if __name__ == "__main__":
-    for run in RUNS:
-        for name, place in TABLES.items():
+def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Record]:
+    """The records that have a profile's data set, network and schedule, and its values of their attack but those in `VARIED`."""
+    scale = profile(scenario, name)
+    set_up = registry.label(scale.data), scale.model, scale.recipe  # a label leaves out the digest of the content
+    known = [(record, trial) for record in records if (trial := _trial(record))]
+    mine = [(r, t) for r, t in known if (registry.label(t.data), t.model, t.recipe) == set_up]
+    return [record for record, trial in mine if _as_given(trial.attack, scale)]
+
+
+def _trial(record: Record) -> Trial | None:
+    """The record's trial; None where one of its classes is not here."""
+    try:
+        return record.trial
+    except LookupError:
+        return None
+
+
+def _as_given(attack: Attack, scale: Profile) -> bool:
+    """Whether all values of an attack, but those that are varied, are the profile's."""
+    name, described = registry.name_of(attack), registry.describe(attack)
+    try:
+        wanted = registry.describe(attacks.load(name, **scale.attacks.get(name, {})))
+    except TypeError:  # an attack whose values have no defaults, such as poisons of one's own
+        return False
+    return all(described[field] == value for field, value in wanted.items() if field not in VARIED)
+
+
+def refresh(run: str, records: list[Record], names: Iterable[str] = TABLES) -> dict[Path, dict]:
+    """Write the tables of a run that these notebooks make; returns the content of each file."""
+    made = {}
+    for name in names:
+        if found := content(records, run, TABLES[name]):
             path = REFERENCE / run / "tables" / f"{name}.json"
-            if path.exists():
-                path.write_text(json.dumps(content(run, place), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-                print(path.relative_to(REFERENCE))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            made[path] = found
+    return made
+
+
+def kept(run: str) -> list[Record]:
+    """The records of a run that are kept with the code."""
+    return list(Ledger.open(REFERENCE / run / "trials"))
+
+
+def there(run: str) -> list[str]:
+    """The notebooks whose table the run has."""
+    return [name for name in TABLES if (REFERENCE / run / "tables" / f"{name}.json").exists()]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        made = refresh(sys.argv[1], list(Ledger.open(sys.argv[2]).sound()) if len(sys.argv) > 2 else kept(sys.argv[1]))
+    else:
+        made = {path: found for run in RUNS for path, found in refresh(run, kept(run), there(run)).items()}
+    for path in made:
+        print(path.relative_to(REFERENCE))

@@ -8,7 +8,7 @@ from poisonlib import paths
 from poisonlib.experiments import Ledger
 
 from .refresh_readme import REFERENCE, TABLES, written
-from .refresh_reference import content
+from .refresh_reference import content, kept
 
 RUNS = sorted(path.name for path in REFERENCE.iterdir() if path.is_dir())
 
@@ -33,7 +33,7 @@ def test_the_tables_follow_from_the_records(run, name):
     path = REFERENCE / run / "tables" / f"{name}.json"
     if not path.exists():
         pytest.skip(f"the run {run} has no {name}")
-    stored, made = json.loads(path.read_text(encoding="utf-8")), content(run, TABLES[name])
+    stored, made = json.loads(path.read_text(encoding="utf-8")), content(kept(run), run, TABLES[name])
     for each in (stored, made):
         del each["setting"]["provenance"]  # which says how the records stand to the code of the day
     assert json.loads(json.dumps(made)) == stored, "run: python -m tests.refresh_reference"

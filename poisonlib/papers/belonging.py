@@ -53,12 +53,16 @@ def columns(table: Table) -> list[Claim]:
 
 
 def alike(ours: Defence, theirs: Defence) -> bool:
-    """Whether two defences are the same but for the poison rate that their filters assume, which goes by the attack."""
-    return (ours.augment, ours.step, _assuming_nothing(ours)) == (theirs.augment, theirs.step, _assuming_nothing(theirs))
+    """Whether two defences are the same but for what goes by the attack and the schedule: the poison rate that their filters
+    assume, and the epoch from which an augmentation is active (``maxup(start=0.125)`` is the paper's ``maxup(start=5)`` of 40).
+    """
+    return _lasting(ours) == _lasting(theirs)
 
 
-def _assuming_nothing(defended: Defence):
-    return defended.filter and defended.filter.assuming(0.0)
+def _lasting(defended: Defence) -> tuple:
+    """What `alike` goes by."""
+    augment = [registry.describe(part) | {"start": None} for part in defended.augment.parts]
+    return augment, defended.step, defended.filter and defended.filter.assuming(0.0)
 
 
 def _equal(ours, theirs) -> bool:

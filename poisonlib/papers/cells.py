@@ -38,6 +38,7 @@ class Cell:
     accuracy: tuple[float, ...]
     confidence: tuple[float, ...]  # mean probability of the intended class, for those records that hold it
     seconds: tuple[float, ...]
+    processor_seconds: tuple[float | None, ...]  # None in older records
     devices: tuple[str, ...]
     single: bool  # whether every trial is one hit or miss
 
@@ -71,6 +72,7 @@ def _cell(about: Setting, by_seed: dict[int, Record]) -> Cell:
         tuple(record.accuracy for record in records),
         tuple(record.evaluation.confidence for record in records if record.evaluation.confidence is not None),
         tuple(record.cost.seconds for record in records),
+        tuple(record.cost.processor_seconds for record in records),
         tuple(record.environment.device for record in records),
         all(record.evaluation.targets == 1 for record in records),
     )

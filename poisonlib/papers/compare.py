@@ -10,6 +10,7 @@ from ..experiments import Record, Trial
 from .belonging import alike, attacked_as, belongs, columns, same_setting, trial_of
 from .cells import Cell, cells, chance, measured, outcomes
 from .claims import Claim, Finding, Table, load
+from .costs import worked
 from .setting import caption, setting
 from .statistics import Estimate, Verdict, finding, from_paper, paired_difference, verdict
 
@@ -24,6 +25,7 @@ class TableCell:
     chance: Estimate | None
     verdict: Verdict | None
     same_setting: bool  # whether data, network and schedule are those of a profile ``paper``
+    work: str = ""  # what a trial took, as `costs.worked` says it
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,16 @@ class Comparison:
         return path
 
     def content(self, records: Sequence[Record]) -> dict:
-        """What `save` writes, as JSON values: both tables, the rows that were not run, and the setting of the records."""
-        used = {cell.claim.row for cell in self.cells if cell.ours}
+        """What `save` writes, as JSON values: both tables, with what a trial took, the rows that were not run, and the setting of
+        the records.
+        """
+        shown = [cell for cell in self.cells if cell.ours]
+        used = {cell.claim.row for cell in shown}
         return {
             "paper": load(self.table.paper).about["title"],
             "place": self.table.place,
             "caption": self.table.caption,
-            "cells": self.frame().to_dict("records"),
+            "cells": [_reader_row(cell) | {"time a trial": cell.work} for cell in shown],
             "findings": self.findings_frame().to_dict("records"),
             "missing": [row for row in self.table.rows if row not in used],
             "setting": setting(records),
@@ -146,7 +151,8 @@ def _cell(claim: Claim, own: Cell | None, every: Sequence[Cell], trials: Mapping
     paper = None if claim.value is None else from_paper(claim.value, claim.trials, claim.binary)
     said = verdict(ours, paper, margin) if paper and ours.trials > 1 else None
     rate = chance(own, every) if claim.measure == "success" else None
-    return TableCell(claim, outcomes(own, claim.measure), ours, rate, said, same_setting(trials[own], claim))
+    same = same_setting(trials[own], claim)
+    return TableCell(claim, outcomes(own, claim.measure), ours, rate, said, same, worked(own))
 
 
 def _finding(each: Finding, less: TableCell, more: TableCell) -> Verdict | None:

@@ -36,6 +36,22 @@ def _cost(where: str, pairs: list[tuple[str, float]]) -> Cost:
     return Cost(where, sum(seconds) / len(seconds), len(seconds), bool(here))
 
 
+def worked(cell: Cell) -> str:
+    """``"8.3 core-minutes"``: what a trial of the cell took on average; several means where trials were timed in several ways.
+
+    Core-minutes are those of the process. Of a GPU, and in records without processor time, it is the time by the clock. Work that
+    trials share, such as a surrogate, is counted in the trial that was run first.
+    """
+    taken: dict[str, list[float]] = {}
+    for device, seconds, own in zip(cell.devices, cell.seconds, cell.processor_seconds, strict=True):
+        if device.startswith("cpu"):
+            kind, spent = ("minutes by the clock", seconds) if own is None else ("core-minutes", own)
+        else:
+            kind, spent = "GPU-minutes", seconds
+        taken.setdefault(kind, []).append(spent / 60)
+    return "; ".join(f"{sum(minutes) / len(minutes):.2g} {kind}" for kind, minutes in sorted(taken.items()))
+
+
 @functools.cache
 def this_device() -> str:
     """The name of the device that trials would run on here, as records hold it."""

@@ -12,6 +12,7 @@ from .privacy import tightness as tightness
 from .privacy import width_curves as width_curves
 from .results import rates as rates
 from .results import roc_curves as roc_curves
+from .results import transfer as transfer
 from .style import save as save
 from .style import show as show
 from .style import style as style

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..experiments import Record
 from ..papers.setting import caption
-from .style import GUIDE, INK, OURS, REST, canvas, colours, sample, small_print, style
+from .style import CLEAN, GUIDE, INK, MARK, OURS, POISONED, REST, canvas, colours, sample, small_print, style
 
 WIDEST = 8.8  # inches
 WORDS = {  # of a records' table, for axes and legends
@@ -13,6 +13,7 @@ WORDS = {  # of a records' table, for axes and legends
     "accuracy": "clean accuracy (share)",
     "attack.adaptive": "attacker trains under the defence",
     "attack.poison_rate": "poison rate",
+    "transfer": "misalignment on a held-out clean network:\npoisons minus the same images unpoisoned",
 }
 VALUES = {"attack.adaptive": {"none": "no", "surrogate": "yes", "augmented": "yes, and crafts through it"}}
 ROC = {
@@ -52,6 +53,29 @@ def _legend(figure, axis, hue: str | None) -> None:
     words = [VALUES.get(hue, {}).get(label, label) for label in labels] if hue else []
     title = "dot: a trial; bar: mean" + (f"; colour: {WORDS.get(hue, hue)}" if hue else "")
     figure.legend(handles if hue else [], words, title=title, loc="outside upper center", ncols=max(len(words), 1), frameon=False)
+
+
+def transfer(frame, records: Sequence[Record] = ()):
+    """A mark for each trial: the probability of the intended class over the transfer of its poisons, hits filled, misses hollow.
+
+    ``frame`` as `experiments.frame` gives it. Trials without a transfer, as of older versions, are left out; the figure says so.
+    """
+    figure, axis = canvas(figsize=(4.6, 3.2))
+    known = frame[frame["transfer"].notna()]
+    for hit, name in ((True, "hit"), (False, "miss")):
+        mine = known[(known["success"] > 0.5) == hit]
+        look = {"mfc": POISONED if hit else "none", "mec": POISONED if hit else CLEAN, "mew": 1.4, "ms": MARK + 1}
+        axis.plot(
+            list(mine["transfer"]), list(mine["confidence"]), "^" if hit else "o", ls="", label=f"{name} ({len(mine)})", **look
+        )
+    axis.axvline(0, color=GUIDE, ls="--", lw=1)
+    axis.set(ylim=(-0.03, 1.03), xlabel=WORDS["transfer"], ylabel=WORDS["confidence"])
+    if len(known) < len(frame):
+        axis.set_title(f"{len(frame) - len(known)} of {len(frame)} trials have no transfer on record", fontsize=9)
+    figure.legend(title="a mark: a trial; dashed: no transfer", loc="outside upper center", ncols=2, frameon=False)
+    shown = set(known["key"])
+    small_print(figure, caption([record for record in records if record.key in shown]))
+    return figure
 
 
 def roc_curves(records: Sequence[Record], images: int):

@@ -43,10 +43,22 @@ def craft(source: Trial) -> str:
         return f"{name} optimises nothing, so there are no crafting steps to show."
     steps = f"{values[0]:.2f} before the first step and {values[-1]:.3f} before the last of {len(values)} steps"
     if not isinstance(source.attack, GradientMatching):
-        return f"The objective of {name} is {steps}."
+        return f"The objective of {name} is {steps}.{_transfer(source)}"
     return (
         f"{name} turns the gradient of the poisons towards that of the target: the misalignment, 1 − cosine, is {steps}; "
-        "0 is perfect, 1 is chance."
+        f"0 is perfect, 1 is chance.{_transfer(source)}"
+    )
+
+
+def _transfer(source: Trial) -> str:
+    """A sentence on the objective on a network that the attacker does not have; "" where that was not measured."""
+    if not (found := inside.held_out(source)):
+        return ""
+    poisons, unpoisoned = found
+    so = "the poisons transfer" if poisons < unpoisoned else "the poisons do not transfer"
+    return (
+        f" On a clean network that the attacker does not have, it is {poisons:.2f}, and {unpoisoned:.2f} for the same images "
+        f"unpoisoned: {so}."
     )
 
 

@@ -76,6 +76,18 @@ def trace(source: Trial) -> Float[Tensor, " steps"] | None:
         return source.attack.trace(crafting.with_surrogates(source, _trial.CPU, Cache.open()), source.seed)
 
 
+@functools.lru_cache(maxsize=32)
+def held_out(source: Trial) -> tuple[float, float] | None:
+    """The attack's objective on a clean network that the attacker does not have, of the poisons and of the same images unpoisoned.
+
+    None if the attack optimises nothing, or its surrogates have public weights.
+    """
+    if not source.attack.surrogates:
+        return None
+    with training.settings(source.numerics):
+        return crafting.fetch_craft(source, _trial.CPU, Cache.open()).report.held_out
+
+
 def victim(trial: Trial, kind: str) -> Victim:
     """A victim of the trial. "clean" is trained without the poisons, "undefended" and "defended" with them."""
     return _victim(known(trial), trial.defence if kind == "defended" else Defence(), kind != "clean")
