@@ -9,6 +9,7 @@ import pytest
 from poisonlib import experiments, papers, plots, report
 from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
+from poisonlib.experiments.record import Cost
 from poisonlib.papers.cells import cells
 from poisonlib.papers.setting import recorded_with
 
@@ -176,6 +177,25 @@ def test_the_report_shows_tables_figures_and_can_be_read_without_eyes_or_network
     assert (tmp_path / "report" / "strong_augmentation_table1.html").exists()
 
 
+def test_what_a_trial_took_is_stored_beside_its_cell(records):
+    def timed(record, device, seconds, processor):
+        environment = dataclasses.replace(record.environment, device=device)
+        return dataclasses.replace(record, environment=environment, cost=Cost(seconds, {}, 1, processor))
+
+    plain = [r for r in records if r.poisons.count]
+    made = [timed(r, "cpu: test", 700.0, 480.0 + 120 * (r.seed % 2)) for r in plain]
+    made[0] = timed(plain[0], "cpu: test", 60.0, None)  # of an older version
+    made[-1] = timed(plain[-1], "a GPU", 30.0, 400.0)
+    content = papers.compare(made, "strong_augmentation", "table1").content(made)
+    taken = {cell["row"]: cell["time a trial"] for cell in content["cells"]}
+    assert taken == {
+        "Baseline": "9.1 core-minutes; 1 minutes by the clock",
+        "mixup": "9 core-minutes",
+        "CutMix": "0.5 GPU-minutes; 8.9 core-minutes",
+    }
+    assert "time a trial" not in papers.compare(made, "strong_augmentation", "table1").frame()
+
+
 def test_figures_are_drawn_from_records_alone(records):
     figure = plots.forest(papers.compare(records, "strong_augmentation", "table1"))
     assert [axis.get_title() for axis in figure.axes] == ["Poison Success (100%)", "Validation Accuracy (100%)"]
@@ -248,6 +268,14 @@ class TestDefencesThatTheTableLacks:
         made = [invent.record(trial, 1) for trial in grid]
         frame = papers.compare(made, "dp_instahide", "table5").frame()
         assert list(frame["row"]) == ["SPECTRAL SIGNATURES #1", "SPECTRAL SIGNATURES #2"]
+
+    def test_an_augmentation_that_starts_at_a_share_of_the_epochs_is_not_another_row(self):
+        names = ["maxup(start=0.125)", "cutout + maxup(start=0.125)", "maxup(m=2, start=0.125)"]
+        grid = experiments.grid("targeted", "quick", attack="gradient_matching", defence=names, trials=3)
+        frame = papers.compare([invent.record(trial, 1) for trial in grid], "dp_instahide", "table2").frame()
+        rows = frame[frame["column"] == "NON-ADAPTIVE"]
+        assert list(rows["row"]) == ["MAXUP-CUTOUT", "cutout + maxup(start=0.125)", "maxup(m=2, start=0.125)"]
+        assert list(rows["paper"]) == ["5.26%", "", ""]
 
     def test_a_table_whose_columns_are_the_defences_has_no_further_rows(self):
         grid = experiments.grid("targeted", "quick", attack="gradient_matching", defence="cutout", trials=3)

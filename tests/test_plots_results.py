@@ -1,10 +1,12 @@
 """What the figures of results draw, read back from their artists against records: scales, words, dots, and the line below."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from poisonlib import experiments, papers, plots
-from poisonlib.experiments.record import FilterReport
+from poisonlib.experiments.record import CraftReport, FilterReport
 from poisonlib.papers.setting import caption, counted
 from poisonlib.papers.statistics import proportion
 
@@ -181,3 +183,32 @@ class TestRocCurves:
     def test_no_filter_is_an_error(self):
         with pytest.raises(ValueError, match="none of 4 records has a filter's scores"):
             plots.roc_curves(invented(["none"]), images=400)
+
+
+class TestTransfer:
+    VALUES = ((0.2, 0.9), (0.6, 0.5), (0.3, 0.8), (0.4, 0.4))  # of the poisons and of the unpoisoned images, by seed
+
+    def judged(self, known=4):
+        crafts = [CraftReport((1, 1), 0.1, pair if seed < known else None) for seed, pair in enumerate(self.VALUES)]
+        return [dataclasses.replace(each, craft=crafts[each.seed]) for each in invented(["none"], ["gradient_matching"])]
+
+    def test_each_trial_is_a_mark_hits_apart_from_misses(self):
+        records = self.judged()
+        figure = plots.transfer(experiments.frame(records), records=records)
+        (axis,) = figure.axes
+        lines = {line.get_label(): line for line in axis.lines}
+        for name, seeds, confidence in (("hit (2)", (1, 3), 0.9), ("miss (2)", (0, 2), 0.1)):
+            np.testing.assert_allclose(lines[name].get_xdata(), [self.VALUES[s][0] - self.VALUES[s][1] for s in seeds])
+            np.testing.assert_allclose(lines[name].get_ydata(), [confidence, confidence])
+        assert lines["hit (2)"].get_marker() != lines["miss (2)"].get_marker() and lines["miss (2)"].get_mfc() == "none"
+        assert words(figure) == ["a mark: a trial; dashed: no transfer", "hit (2)", "miss (2)"]
+        assert any(list(line.get_xdata()) == [0, 0] for line in axis.lines) and axis.get_title() == ""
+        assert below(figure) == PLACE and "poisons minus the same images unpoisoned" in axis.get_xlabel()
+
+    @pytest.mark.parametrize("known", [0, 1])
+    def test_trials_of_older_versions_are_left_out_and_counted(self, known):
+        records = self.judged(known)
+        figure = plots.transfer(experiments.frame(records), records=records)
+        assert figure.axes[0].get_title() == f"{4 - known} of 4 trials have no transfer on record"
+        assert words(figure)[1:] == ["hit (0)", f"miss ({known})"]
+        assert below(figure) == (PLACE.replace("n = 4", "n = 1") if known else "")

@@ -149,6 +149,31 @@ def test_the_crafting_is_that_of_the_poisons():
     assert "noise optimises nothing" in poisons.words(State(view="craft", attack="noise"))
 
 
+def test_the_words_say_whether_the_poisons_transfer_to_a_network_that_the_attacker_does_not_have(monkeypatch):
+    source = source_of("gradient_matching")
+    made, goal = inside.poison(source)
+    train, clean = _trial.images(source, "train"), inside.victim(source, "clean").network
+    judge = replace(crafting.threat_model(source, _trial.CPU), surrogates=(clean,))
+    base = replace(made, images=train.images[train.positions(made.ids)])
+    with training.settings(source.numerics):
+        wanted = [source.attack.objective(judge, each, goal, source.seed) for each in (made, base)]
+    assert inside.held_out(source) == pytest.approx(wanted, abs=1e-4)
+    state = State(view="craft", attack=ATTACKS["gradient_matching"])
+    last = f"it is {wanted[0]:.2f}, and {wanted[1]:.2f} for the same images unpoisoned: "
+    assert f"On a clean network that the attacker does not have, {last}" in poisons.words(state)
+    for values, says in (
+        ((0.5, 0.7), "0.70 for the same images unpoisoned: the poisons transfer."),
+        ((0.7, 0.7), "do not transfer."),
+    ):
+        monkeypatch.setattr(inside, "held_out", lambda _, values=values: values)
+        assert poisons.words(state).endswith(says)
+
+
+def test_an_attack_without_a_surrogate_has_no_transfer():
+    assert inside.held_out(source_of("noise")) is None and inside.held_out(source_of("patch")) is None
+    assert "does not have" not in poisons.words(State(view="craft", attack="noise"))
+
+
 class TestVictims:
     @pytest.mark.parametrize(("kind", "defence"), [("clean", "none"), ("undefended", "none"), ("defended", "mixup(k=2)")])
     def test_the_last_entry_is_what_a_victim_trained_in_one_go_says(self, kind, defence):
