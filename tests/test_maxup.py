@@ -150,7 +150,7 @@ def test_training_uses_the_worst_samples_and_nothing_else(train):
     with training.settings(Numerics()):
         training.fit(fast, train, recipe(2), seed=4, augment=pipeline("maxup(m=3, inner='cutout + laplace(scale=0.05)', start=0)"))
         order, choice, noise = (rng.stream(4, purpose) for purpose in ("order", "augmentation", "noise"))
-        optimizer, flip = recipe(2).make_optimizer(slow.parameters()), augment.load("flip")
+        optimizer, flip = training.make_optimizer(recipe(2), slow.parameters()), augment.load("flip")
         for _ in range(2):
             for at in torch.randperm(96, generator=order).split(32):
                 x, y = train.images[at] / 255, F.one_hot(train.labels[at], 10).float()
@@ -215,4 +215,4 @@ def test_nothing_of_it_is_active_before_its_start(train):
         assert torch.equal(*losses) == (epoch < 2)
         assert (bytes_of(plain) == bytes_of(late)) == (epoch < 2)
     parts = pipeline("mixup + maxup(start=2)")
-    assert [len(parts.at(epoch).parts) for epoch in range(4)] == [1, 1, 2, 2]
+    assert [len(parts.at(epoch, 4).parts) for epoch in range(4)] == [1, 1, 2, 2]

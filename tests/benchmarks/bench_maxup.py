@@ -26,7 +26,7 @@ class Setting:
         self.network = training.initialise(models.load("resnet", depth=18, width=16), self.train, 0)
         self.recipe = training.Recipe(epochs=1, batch_size=BATCH, milestones=())
         self.cutout, self.sampling = pipeline("cutout"), stream(0)
-        self.optimizer = self.recipe.make_optimizer(self.network.parameters())
+        self.optimizer = training.make_optimizer(self.recipe, self.network.parameters())
 
     def ours(self, defence):
         """One step of our loop under a defence."""

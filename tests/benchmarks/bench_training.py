@@ -26,7 +26,7 @@ def loop_overhead() -> float:
     network = training.initialise(models.load("resnet", depth=18, width=16), train, 0).to(memory_format=numerics.layout)
     x = to_float(train.images[:128]).contiguous(memory_format=numerics.layout)
     y = F.one_hot(train.labels[:128], 10).float()
-    optimizer = recipe.make_optimizer(network.parameters())
+    optimizer = training.make_optimizer(recipe, network.parameters())
 
     def bare():
         for _ in range(EPOCHS * 10):
