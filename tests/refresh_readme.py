@@ -51,8 +51,8 @@ def full(run: str) -> list[str]:
 FULL_HEADING = """**All of CIFAR-10: Table 1 of both papers** (profile `{run}`)
 
 Per cent, means with 95 % intervals. *patched*: the share of the images of one class. *control*: how often a clean network takes
-patched images for that class. The network and its schedule are not the papers', so a verdict tells how far this set-up is from the
-paper's; *underpowered* means that more trials are needed."""
+patched images for that class. *core-minutes*: the processor time of a trial. The network and its schedule are not the papers', so a
+verdict tells how far this set-up is from the paper's; *underpowered* means that more trials are needed."""
 
 
 def _full(name: str, place: Place, found: dict) -> str:
