@@ -10,6 +10,7 @@ from .privacy import dropped_assumptions as dropped_assumptions
 from .privacy import readings as readings
 from .privacy import tightness as tightness
 from .privacy import width_curves as width_curves
+from .recipes import recipes as recipes
 from .results import rates as rates
 from .results import roc_curves as roc_curves
 from .results import transfer as transfer
