@@ -172,7 +172,8 @@ def misalignments(attack, threat_model, x, goal, sampled, noise):
             labels = torch.cat([one_hot[[goal.intended_class] * len(mine)], one_hot[threat_model.train.labels[clean]]])
             for part, params in zip(parts, views, strict=True):
                 view, labels = viewed(part, view, labels, params, noise, network)
-            scores = network(view[: len(mine)]).log_softmax(1)
+            scores, smoothing = network(view[: len(mine)]).log_softmax(1), threat_model.label_smoothing
+            labels = (1 - smoothing) * labels + smoothing / labels.shape[1]
             weights = [weight for weight in network.parameters() if weight.requires_grad]
             gradient = torch.autograd.grad(-(labels[: len(mine)] * scores).sum(1).mean(), weights)
             gradient = changed(gradient, threat_model.step, noise) if aware and threat_model.step else gradient
@@ -189,6 +190,8 @@ CASES = {
     "no augmentation": (GradientMatching(poison_rate=0.1), {}),
     "ordinary augmentation": (GradientMatching(poison_rate=0.1), {"augment": ORDINARY}),
     "several targets": (GradientMatching(poison_rate=0.1, targets=3), {"augment": ORDINARY}),
+    "label smoothing": (GradientMatching(poison_rate=0.1), {"augment": ORDINARY, "label_smoothing": 0.2}),
+    "label smoothing of mixed labels": (AWARE, {"defence": pipeline("mixup(k=3)"), "label_smoothing": 0.3}),
     "ensemble": (GradientMatching(poison_rate=0.1, ensemble=2), {"augment": ORDINARY, "ensemble": 2}),
     "parts": (GradientMatching(poison_rate=0.1, batch_size=2), {"augment": ORDINARY}),
     "frozen body": (GradientMatching(poison_rate=0.1), {"augment": ORDINARY, "frozen": True}),
@@ -253,7 +256,8 @@ def test_the_form_that_compiles_is_the_same_function(model, frozen, monkeypatch)
     networks = tuple(training.initialise(models.load(model), train, seed) for seed in (1, 2))
     for network in networks:
         network.body.requires_grad_(not frozen)
-    threat_model, attack = ThreatModel(train, random_set(1), networks, ORDINARY), GradientMatching(poison_rate=0.1, ensemble=2)
+    attack = GradientMatching(poison_rate=0.1, ensemble=2)
+    threat_model = ThreatModel(train, random_set(1), networks, ORDINARY, label_smoothing=0.2)
     base, goal = attack.choose(threat_model, 3)
     made = []
     monkeypatch.setattr(gm, "_COMPILED", {})
@@ -293,6 +297,22 @@ def test_half_precision_gives_nearly_the_same_gradient(compiled, defence, monkey
     assert near.item() == pytest.approx(value.item(), abs=0.02)
     assert F.cosine_similarity(exact.flatten(), rounded.flatten(), 0) > 0.95
     assert not torch.equal(*losses) and torch.allclose(*losses, atol=0.1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_target_gradient_has_the_precision_of_the_poisons(precision):
+    train = random_set(0)
+    network = training.initialise(models.load("cifar_resnet(depth=8, width=8, shortcut='projection')"), train, 1)
+    numerics = training.Numerics(precision=precision)
+    threat_model, attack = ThreatModel(train, random_set(1), (network,), numerics=numerics), GradientMatching(poison_rate=0.1)
+    base, goal = attack.choose(threat_model, 3)
+    (found,) = Matching(attack, threat_model, base.ids, goal).targets
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        loss = F.cross_entropy(network.eval()(to_float(goal.images)), torch.tensor([goal.intended_class]))
+    expected = torch.autograd.grad(loss, list(network.parameters()))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    exact = target_gradient(network, goal.images, goal.intended_class)
+    assert all(torch.equal(*pair) for pair in zip(found, exact, strict=True)) == (precision == "fp32")
 
 
 def test_the_form_that_compiles_takes_its_weights_as_arguments():
@@ -740,6 +760,12 @@ def test_the_recorded_objective_and_targets_are_those_of_the_first_surrogate(out
     assert replace(record.craft, held_out=None) == CraftReport((int(correct.sum()), 1), round(again, 6))
     assert torch.equal(threat_model.train.images, train.images) and torch.equal(threat_model.test.images, test.images)
     assert record.intended_class == goal.intended_class
+
+
+def test_the_attacker_descends_on_the_loss_of_the_recipe():
+    for smoothing in (0.0, 0.2):
+        (trial,) = tiny([BASIC], ["none"], recipe=replace(TINY["recipe"], label_smoothing=smoothing))
+        assert crafting.threat_model(trial, torch.device("cpu")).label_smoothing == smoothing
 
 
 def test_the_bytes_of_records_depend_neither_on_the_cache_nor_on_workers(outputs, monkeypatch):

@@ -15,6 +15,7 @@ from . import plain
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.2, 0.19, 0.21)
 CHOICES = [
+    "airbench",
     "alexnet",
     "cifar_resnet",
     "cifar_resnet(depth=8, shortcut='projection')",
@@ -77,6 +78,8 @@ def settled(model, **shape):
 @pytest.mark.parametrize(
     ("choice", "classes", "side", "count"),
     [
+        ("airbench", 10, 32, 1_972_792),
+        ("airbench(width=48)", 10, 32, 1_113_336),
         ("resnet(depth=18)", 10, 32, 11_173_962),
         ("resnet(depth=18, width=32)", 10, 32, 2_797_610),
         ("resnet(depth=18, norm='group')", 10, 32, 11_173_962),
@@ -140,11 +143,10 @@ def test_same_seed_same_bytes(choice):
 
 
 @pytest.mark.parametrize("choice", WIDE)
-def test_width_scales_every_convolution(choice):
+def test_width_scales_every_convolution_that_is_trained(choice):
     def channels(width):
-        convolutions = [
-            m for m in outline(dataclasses.replace(models.load(choice), width=width)).modules() if isinstance(m, nn.Conv2d)
-        ]
+        network = outline(dataclasses.replace(models.load(choice), width=width))
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight.requires_grad]
         return torch.tensor([m.out_channels for m in convolutions])
 
     base = 4 if width_type(choice) is int else 1.0
@@ -200,7 +202,7 @@ def test_two_gradients_deep(choice):
     model = small(choice)
     network = settled(model).double()
     x = images(model, 2).double().requires_grad_()
-    weights, y = list(network.parameters()), torch.tensor([1, 2])
+    weights, y = [p for p in network.parameters() if p.requires_grad], torch.tensor([1, 2])
 
     def slope(x):
         """How steep the loss is along all weights."""
