@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torchvision.transforms.v2 import functional as TF
 
-from poisonlib import augment, registry, rng
+from poisonlib import augment, data, registry, rng, training
 from poisonlib.augment import _box, _random
 
 N, SHAPE, CLASSES = 7, (3, 12, 10), 4
@@ -187,6 +187,133 @@ def test_crop_differentiates_twice_and_within_vmap():
     many = torch.stack([x.detach(), 2 * x.detach()])
     grad = torch.func.vmap(torch.func.grad(lambda x: (crop.apply(x, y, params)[0] ** 2).sum()))(many)
     torch.testing.assert_close(grad[1], 2 * grad[0])
+
+
+@pytest.mark.parametrize(("shape", "pad"), [((2, 7, 5), 2), ((3, 6, 6), 5), ((1, 4, 9), 3), ((3, 5, 5), 0)])
+def test_a_crop_of_reflected_borders_is_that_of_torchs_padding(shape, pad):
+    x, y = batch(40, shape, torch.float64)
+    crop = augment.load("crop", pad=pad, border="reflect")
+    params = crop.sample_params(40, shape, rng.stream(0))
+    assert torch.equal(params["corner"], augment.load("crop", pad=pad).sample_params(40, shape, rng.stream(0))["corner"])
+
+    def slowly(x):
+        padded = F.pad(x, (pad,) * 4, "reflect") if pad else x
+        return torch.stack([TF.crop(i, *c, *shape[1:]) for i, c in zip(padded, params["corner"].tolist(), strict=True)])
+
+    x.requires_grad_()
+    new_x, new_y = crop.apply(x, y, params)
+    assert torch.equal(new_x, slowly(x)) and new_y is y
+    weight = torch.rand(x.shape, generator=rng.stream(1), dtype=x.dtype)
+    ours, theirs = (torch.autograd.grad((view * weight).sum(), x)[0] for view in (new_x, slowly(x)))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_crop_of_reflected_borders_differentiates_twice_and_within_vmap():
+    x, y = batch(3, (1, 4, 5), torch.float64)
+    crop = augment.load("crop", pad=3, border="reflect")
+    params = crop.sample_params(3, (1, 4, 5), rng.stream(0))
+    assert torch.autograd.gradgradcheck(lambda x: crop.apply(x, y, params)[0] ** 3, x.requires_grad_())
+    many = torch.stack([x.detach(), 2 * x.detach()])
+    grad = torch.func.vmap(torch.func.grad(lambda x: (crop.apply(x, y, params)[0] ** 2).sum()))(many)
+    torch.testing.assert_close(grad[1], 2 * grad[0])
+
+
+def test_a_border_wider_than_the_image_cannot_be_reflected():
+    crop = augment.load("crop", pad=4, border="reflect")
+    with pytest.raises(ValueError, match="pad=4: images of 9 x 4 pixels can be reflected by at most 3"):
+        crop.sample_params(2, (3, 9, 4), rng.stream(0))
+    crop.sample_params(2, (3, 9, 5), rng.stream(0))
+    with pytest.raises(ValueError, match="border='mirror': choose one of 'black', 'reflect'"):
+        augment.load("crop", border="mirror")
+
+
+def test_a_black_border_is_not_named_so_that_older_records_keep_their_names():
+    assert registry.describe(augment.load("crop", pad=2)) == {"name": "crop", "pad": 2}
+    assert registry.describe(augment.load("crop", pad=2, border="reflect")) == {"name": "crop", "pad": 2, "border": "reflect"}
+
+
+# Alternating flip
+
+
+def flips(ids, epoch, seed=0, draws=0):
+    generator = rng.stream(seed, "augmentation")
+    torch.rand(draws, generator=generator)  # how far the stream is
+    return augment.load("alternating_flip").sample_params(len(ids), SHAPE, generator, ids, epoch)["flip"]
+
+
+def test_every_image_is_flipped_in_every_other_epoch_and_half_of_them_in_each():
+    ids = torch.arange(4000) * 3 + 1
+    first = flips(ids, 0)
+    assert abs(first.float().mean() - 0.5) < 0.04
+    for epoch in range(1, 5):
+        assert torch.equal(flips(ids, epoch, draws=100 * epoch), first ^ bool(epoch % 2))
+
+
+def test_a_coin_belongs_to_an_image_whatever_the_order_the_batch_and_the_subset():
+    ids, coins = torch.arange(1000), flips(torch.arange(1000), 0)
+    order = torch.randperm(1000, generator=rng.stream(1))
+    assert torch.equal(flips(ids[order], 0), coins[order])
+    for size in (1, 3, 15, 16, 17, 300):
+        for part in order.split(size)[:5]:
+            assert torch.equal(flips(part, 0, draws=size), coins[part])
+    several = [flips(ids, 0, seed) for seed in range(4)]
+    assert all(0.4 < (a ^ b).float().mean() < 0.6 for i, a in enumerate(several) for b in several[:i]), "another seed, other coins"
+
+
+def test_a_coin_is_drawn_again_where_images_or_epochs_are_not_known():
+    flip, generator = augment.load("alternating_flip"), rng.stream(0)
+    drawn = [flip.sample_params(1000, SHAPE, generator)["flip"] for _ in range(2)]
+    assert all(abs(each.float().mean() - 0.5) < 0.06 for each in drawn)
+    assert 0.4 < (drawn[0] ^ drawn[1]).float().mean() < 0.6
+    plain = augment.load("flip").sample_params(1000, SHAPE, rng.stream(0))["flip"]
+    assert torch.equal(plain, drawn[0]), "the very draws of the random flip"
+
+
+def test_alternating_flip_mirrors_like_flip():
+    x, y = batch()
+    params = {"flip": torch.arange(N) % 2 == 0}
+    mine, plain = (augment.load(name).apply(x, y, params) for name in ("alternating_flip", "flip"))
+    assert torch.equal(mine[0], plain[0]) and mine[1] is y
+
+
+def test_a_pipeline_tells_ids_and_epoch_to_those_who_ask():
+    """Batch by batch as in training, beside an augmentation that does not ask; without ids as in crafting."""
+    ids, parts = torch.randperm(30, generator=rng.stream(2)), augment.pipeline("crop(pad=1) + alternating_flip")
+    for epoch in range(2):
+        batches = parts.sample_batches([12, 12, 6], SHAPE, rng.stream(0, "augmentation"), "cpu", ids, epoch)
+        found = torch.cat([flip["flip"] for _, flip in batches])
+        assert torch.equal(found, flips(ids, epoch))
+    generator = rng.stream(0)
+    (only,) = parts.sample_batches([30], SHAPE, rng.stream(0), "cpu")
+    corner = augment.load("crop", pad=1).sample_params(30, SHAPE, generator)["corner"]
+    assert torch.equal(only[0]["corner"], corner)
+    assert torch.equal(only[1]["flip"], torch.rand(30, generator=generator) < 0.5)
+
+
+def test_in_training_two_epochs_show_both_directions_of_each_image(monkeypatch):
+    """Also where a filter has removed some, the others keep their coins."""
+    images = data.load("digits", "train", limit=60)
+    seen = {}
+
+    def spy(self, x, y, params, generator=None):
+        seen.setdefault(len(seen), (x, params["flip"]))
+        return x, y
+
+    monkeypatch.setattr(type(augment.load("alternating_flip")), "apply", spy)
+    recipe = training.Recipe(epochs=2, batch_size=15, milestones=(), augment="alternating_flip")
+    kept = torch.arange(60) % 4 != 0
+    directions = []
+    for train in (images, images.take(kept)):
+        seen.clear()
+        training.train("patch_mlp(side=2, width=4)", train, recipe, seed=0)
+        by_image = [{}, {}]
+        for number, (x, flip) in seen.items():
+            epoch = 2 * number // len(seen)
+            by_image[epoch] |= {image.numpy().tobytes(): bool(each) for image, each in zip(x, flip, strict=True)}
+        assert by_image[0].keys() == by_image[1].keys() and len(by_image[0]) == len(train)
+        assert all(by_image[0][image] != by_image[1][image] for image in by_image[0])
+        directions.append(by_image[0])
+    assert all(directions[0][image] == flip for image, flip in directions[1].items())
 
 
 def grid_sample(x, shift, fill):

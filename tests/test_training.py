@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from poisonlib import data, models, steps, training
+from poisonlib import data, experiments, models, steps, training
 from poisonlib.augment import Pipeline, pipeline
 from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe
@@ -258,6 +258,55 @@ def test_adam_recipes_run(train):
 def test_bf16_changes_bits_and_the_other_layout_trains(train):
     assert bytes_of(trained(train)[0]) != bytes_of(trained(train, numerics=Numerics(precision="bf16"))[0])
     assert torch.isfinite(trained(train, numerics=Numerics(channels_last=False))[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("bf16", "amx", "allowed", "precision"),
+    [
+        (True, False, None, "bf16"),
+        (False, True, None, "bf16"),
+        (False, False, None, "fp32"),
+        (True, True, "AVX2", "fp32"),
+        (True, True, "avx512_core_vnni", "fp32"),
+        (True, False, "AVX512_CORE_BF16", "bf16"),
+        (True, True, "avx512_core_amx", "bf16"),
+        (True, False, "DEFAULT", "bf16"),
+        (False, False, "AVX512_CORE_BF16", "fp32"),
+    ],
+)
+def test_a_processor_takes_the_precision_that_its_hardware_has(monkeypatch, bf16, amx, allowed, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if allowed:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    assert Numerics.here("auto") == Numerics(precision)
+    assert Numerics.here("tf32", channels_last=False) == Numerics("tf32", channels_last=False)
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_takes_bf16_where_it_is_not_emulated(monkeypatch, supported, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported or including_emulation)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not supported)
+    assert Numerics.here("auto").precision == precision
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_profiles_and_trials_state_the_precision_that_was_chosen(monkeypatch, hardware):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    precision = "bf16" if hardware else "fp32"
+    fast = experiments.profile("backdoor", "fast")
+    assert fast.numerics.precision == precision and fast.recipe == training.load("airbench_muon")
+    (trial,) = experiments.grid("backdoor", "fast", attack="patch", trials=1)
+    assert trial.describe()["numerics"]["precision"] == precision
+    assert experiments.profile("backdoor", "quick").numerics.precision == "fp32"
+    with pytest.raises(ValueError, match="precision='auto': choose one of"):
+        Numerics("auto")
 
 
 def test_graphs_are_refused_without_cuda(train):
