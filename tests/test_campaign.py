@@ -149,6 +149,14 @@ class TestCosts:
         costs.add(mixup, 300.0)
         assert (costs.expected(none), costs.expected(replace(mixup, seed=7))) == (15, 300)
 
+    def test_of_a_first_filter_are_at_least_those_of_the_trials_without(self):
+        none, filtered, _ = table(2)[0::2]
+        costs = Costs(known([none], 10.0), CPU)
+        assert (costs.expected(filtered), costs.least(filtered), costs.least(none)) == (None, 10, 10)
+        costs.add(filtered, 50.0)
+        assert costs.least(filtered) == 50
+        assert costs.least(tiny(trials=1, recipe=replace(TINY["recipe"], epochs=2))[0]) is None
+
     def test_of_another_set_up_tell_nothing(self):
         (trial,) = tiny(trials=1)
         (matching,) = tiny(MATCHING, trials=1)

@@ -62,7 +62,7 @@ def run(
         warnings.warn(f"of {len(trials)} trials, {counts}; run(..., again=True) repeats them", stacklevel=2)
     if jobs:
         costs = Costs(() if hours is None else ledger.sound(), place)
-        schedule = Schedule(jobs, costs.expected, hours)
+        schedule = Schedule(jobs, costs.least, hours)
         validate_data([trial for trial, _ in jobs])
         replies = _in_process(schedule, place, ledger) if workers == 0 else _side_by_side(schedule, place, workers, ledger)
         failures = _followed(replies, len(jobs), costs)

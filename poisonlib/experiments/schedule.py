@@ -52,7 +52,7 @@ class Costs:
 
     def add(self, trial: Trial, seconds: float) -> None:
         """Count a trial that took so many seconds."""
-        for group in _groups(trial):
+        for group in (*_groups(trial), _setup(trial)):
             self.seconds[group].append(seconds)
 
     def expected(self, trial: Trial) -> float | None:
@@ -64,11 +64,21 @@ class Costs:
         known = next((self.seconds[group] for group in _groups(trial) if group in self.seconds), None)
         return statistics.fmean(known) if known else None
 
+    def least(self, trial: Trial) -> float | None:
+        """What is expected or, where that is not known, the mean of all trials with its data, network, recipe and numerics: a first
+        filter or surrogate takes a further training.
+        """
+        known = self.seconds.get(_setup(trial))
+        return self.expected(trial) or (statistics.fmean(known) if known else None)
+
 
 def _groups(trial: Trial) -> tuple[Hashable, Hashable]:
     """The trials that cost as much as this one: first those of its cell, then those of its kind."""
-    kind = trial.data, trial.model, trial.recipe, trial.numerics, bool(trial.attack.surrogates), bool(trial.defence.filter)
-    return replace(trial, seed=0), kind
+    return replace(trial, seed=0), (*_setup(trial), bool(trial.attack.surrogates), bool(trial.defence.filter))
+
+
+def _setup(trial: Trial) -> tuple[Hashable, ...]:
+    return trial.data, trial.model, trial.recipe, trial.numerics
 
 
 class Schedule:
