@@ -32,7 +32,7 @@ class TestEveryNotebook:
         assert cells[0].cell_type == "markdown"
         assert cells[0].source.startswith("# ")
         assert cells[-1].cell_type == "markdown"
-        if not name.startswith(("00_", "01_", "explore_")):
+        if not name.startswith(("00_", "01_", "02_", "explore_")):
             assert "**Claim**" in cells[0].source
             assert "### Differences from the paper\n1. " in cells[-1].source
 
