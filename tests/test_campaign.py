@@ -259,7 +259,7 @@ e.run([e.Trial.read(d) for d in json.load(open(sys.argv[1]))], workers=2, hours=
 
 
 def test_ctrl_c_loses_only_the_trials_in_progress(outputs, monkeypatch):
-    asked = table(6)
+    asked = table(15)
     (outputs / "table.json").write_text(json.dumps([trial.describe() for trial in asked]))
     command = [sys.executable, "-c", INTERRUPTED, str(outputs / "table.json")]
     process = subprocess.Popen(command, env=os.environ, stderr=subprocess.PIPE, text=True)

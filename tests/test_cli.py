@@ -54,7 +54,7 @@ def test_list_names_notebooks_parameters_and_choices(capsys):
     status, out, _ = run(capsys, "list")
     assert status == 0
     words = "strong_augmentation_table1", "profile='quick'", "attacks: ", "patch", "cutmix", "resnet", "dp_sgd", "noisy_sgd"
-    for word in (*words, "by their import path", "profiles of backdoor: quick, laptop, small, paper"):
+    for word in (*words, "by their import path", "profiles of backdoor: quick, laptop, fast, small, paper"):
         assert word in out
 
 
