@@ -235,6 +235,5 @@ def test_training_begins_at_the_share(train):
     assert bytes_of(by_share) == bytes_of(by_epoch)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: the share is rounded down after a multiplication, so 0.29 of 100 epochs are 28")
 def test_a_share_of_the_epochs_is_exact():
     assert all(augment.first_epoch(augment.load("maxup", start=s / 100), 100) == s for s in range(1, 100))

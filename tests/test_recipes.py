@@ -284,12 +284,17 @@ def test_one_rate_of_its_own_leaves_the_others_at_lr():
     assert [group["peak"] for group in optimizer.param_groups] == [0.1, 3.0, 0.1]
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: make_optimizer's groups leave out parameters without dimensions")
 def test_a_parameter_without_dimensions_is_trained():
     module = Small()
     module.scale = nn.Parameter(torch.tensor(1.0))
     optimizer = training.make_optimizer(training.load("airbench_muon"), module.parameters(), module.head.parameters())
     assert "scale" in set().union(*grouped(optimizer, module))
+
+
+def test_a_network_with_nothing_to_train_is_refused():
+    module = Small().requires_grad_(False)
+    with pytest.raises(ValueError, match="nothing to train"):
+        training.make_optimizer(training.load("quick"), module.parameters())
 
 
 # Rates
@@ -503,7 +508,6 @@ def test_values_out_of_range_are_refused(values):
         Recipe(**values)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: filter_momentum=1 is accepted, though the sum of gradients then never fades")
 def test_a_filter_momentum_of_one_is_refused():
     with pytest.raises(ValueError, match="filter_momentum=1"):
         Recipe(filter_momentum=1.0)

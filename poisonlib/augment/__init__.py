@@ -1,5 +1,6 @@
 """Augmentations, the defences among them: one file each, with a class that derives from `Augment`."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
@@ -111,7 +112,7 @@ class Pipeline:
 
 def first_epoch(part: Augment, epochs: int) -> int:
     """The first epoch (from 0) of so many in which an augmentation is active."""
-    return int(part.start * epochs if 0 < part.start < 1 else part.start)
+    return math.floor(part.start * epochs + 1e-9) if 0 < part.start < 1 else int(part.start)  # 0.29 of 100 is 28.999...
 
 
 def _joined(batches: list[Params], sizes: Sequence[int], device) -> dict[str, tuple[Tensor, ...]]:

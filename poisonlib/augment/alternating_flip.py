@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from . import Augment, Params
+from .flip import Flip
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,4 @@ class AlternatingFlip(Augment):
         coins = torch.randint(2, (int(ids.max()) + 1,), generator=own)
         return {"flip": (coins[ids] + epoch) % 2 == 1}
 
-    def apply(
-        self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
-    ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        return torch.where(params["flip"][:, None, None, None], x.flip(-1), x), y
+    apply = Flip.apply

@@ -12,14 +12,17 @@ from .recipe import Recipe
 def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter], head: Iterable[Parameter] = ()) -> torch.optim.Optimizer:
     """The optimizer for the parameters that are trained; ``head``: those of the head among them.
 
+    Raises ValueError where there is none.
     On CUDA the rates of SGD and Muon are tensors, so that a captured step reads the rates of the step in which it is replayed.
     """
-    groups = list(_groups(recipe, [parameter for parameter in parameters if parameter.requires_grad], {id(p) for p in head}))
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if not trained:
+        raise ValueError("the network has no parameter with requires_grad=True: there is nothing to train")
+    groups = list(_groups(recipe, trained, {id(parameter) for parameter in head}))
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups)
-    device = groups[0]["params"][0].device
-    if on_cuda := device.type == "cuda":
-        groups = [group | {"lr": torch.tensor(group["lr"], device=device)} for group in groups]
+    if on_cuda := trained[0].is_cuda:
+        groups = [group | {"lr": torch.tensor(group["lr"], device=trained[0].device)} for group in groups]
     kind = Muon if recipe.optimizer == "muon" else torch.optim.SGD
     return kind(groups, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=on_cuda or None)
 
@@ -33,7 +36,7 @@ def _groups(recipe: Recipe, parameters: list[Parameter], head: set[int]) -> Iter
     filters = _group(recipe, [parameter for parameter in weights if id(parameter) not in head], recipe.lr)
     if recipe.optimizer == "muon":
         filters |= {"filter_momentum": recipe.filter_momentum, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
-    biases = _group(recipe, [parameter for parameter in parameters if parameter.ndim == 1], recipe.lr_bias)
+    biases = _group(recipe, [parameter for parameter in parameters if parameter.ndim <= 1], recipe.lr_bias)
     heads = _group(recipe, [parameter for parameter in weights if id(parameter) in head], recipe.lr_head)
     yield from (group for group in (filters, biases, heads) if group["params"])
 

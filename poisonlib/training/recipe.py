@@ -18,8 +18,8 @@ class Recipe:
     """How a network is trained. Names are those of torch's optimizers and schedulers.
 
     ``schedule="multistep"``: the rates are multiplied by ``gamma`` at each of ``milestones``, epochs counted from 0.
-    ``schedule="linear"``: they rise from ``start_factor`` to 1 over the first ``warmup`` of the steps and fall to ``end_factor``.
-    Raises ValueError for a value out of range.
+    ``schedule="linear"``: they rise from ``start_factor`` to 1 over the first ``warmup`` of the steps, and fall so that the step
+    after the last would have ``end_factor``. Raises ValueError for a value out of range.
     """
 
     epochs: int = 40
@@ -66,8 +66,9 @@ class Recipe:
             )
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"milestones={self.milestones}: list the epochs in ascending order")
-        if self.warmup == 1 or self.label_smoothing == 1:
-            raise ValueError(f"warmup={self.warmup}, label_smoothing={self.label_smoothing}: choose shares below 1")
+        for name in ("warmup", "label_smoothing", "filter_momentum"):
+            if getattr(self, name) == 1:
+                raise ValueError(f"{name}={getattr(self, name)}: choose a number below 1")
         if self.ghost_batch and (self.batch_size % self.ghost_batch or self.ghost_batch < 2):
             raise ValueError(f"ghost_batch={self.ghost_batch}: choose a divisor of batch_size={self.batch_size} from 2, or 0")
 
