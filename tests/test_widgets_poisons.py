@@ -253,9 +253,11 @@ class TestFilters:
         found = inside.filtered(source)
         assert list(found) == filters.names()
         words = poisons.words(State(view="filters", attack=ATTACKS[attack]))
+        rate = len(made) / 300
+        told = {name: {"expected": rate} for name in ("spectral_signatures", "deep_knn")}
+        told["random_removal"] = {"inner": f"spectral_signatures(expected={rate})"}
         for name, report in found.items():
-            arguments = {} if name == "activation_clustering" else {"expected": len(made) / 300}
-            result = filters.load(name, **arguments).score(points, train.labels)
+            result = filters.load(name, **told.get(name, {})).score(points, train.labels)
             assert (report.removed, report.poisons_removed) == (int((~result.keep).sum()), int((~result.keep & bad).sum()))
             assert report.auc == filters.roc(result.scores, bad)[2]
             counts = f"{report.removed} removed, {report.poisons_removed} of {len(made)} poisons, ROC area {report.auc:.2f}"
