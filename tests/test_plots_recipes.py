@@ -43,7 +43,7 @@ def crafted(label, attack="gradient_matching"):
 def controls(label):
     """One of four targets is taken for the intended class without poisons."""
     table = experiments.grid("targeted", "quick", attack="gradient_matching(poison_rate=0.0)", trials=4)
-    return [invent.record(trial, trial.seed == 2) for trial in table]
+    return [invent.record(trial, trial.seed == 202) for trial in table]
 
 
 ATTACKED = {label: crafted(label) for label in HITS}
@@ -72,7 +72,7 @@ def test_a_mark_stands_at_the_mean_transfer_and_the_success_of_each_recipe():
     assert len({line.get_marker() for line in marks(figure, hollow=False)}) == len(set(colours)) == 3
 
 
-def test_bars_are_95_percent_intervals_wilsons_upright_and_students_flat():
+def test_bars_are_95_percent_intervals_of_hits_upright_and_students_flat():
     (axis,) = plots.recipes(ATTACKED).axes
     bars = iter(axis.collections)
     for label, hits in HITS.items():
@@ -114,10 +114,11 @@ def test_the_setting_stands_below_and_nothing_is_cut_or_covered():
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_one_trial_of_a_recipe_spans_all_values():
+def test_one_trial_of_a_recipe_spans_nearly_all_values():
     (axis,) = plots.recipes({"SGD": ATTACKED["SGD"][:1]}).axes
     _, flat = axis.collections
-    assert flat.get_segments()[0][:, 0].tolist() == [-2, 2]
+    left, right = flat.get_segments()[0][:, 0]
+    assert -2 <= left < -1.9 and 1.9 < right <= 2
 
 
 def test_without_recipes_without_transfer_and_for_an_unknown_control_it_refuses():
@@ -126,9 +127,9 @@ def test_without_recipes_without_transfer_and_for_an_unknown_control_it_refuses(
     with pytest.raises(ValueError, match=r"\{'SGD': 4, 'Muon': 0\}; give at least one recipe, and records of each"):
         plots.recipes({"SGD": ATTACKED["SGD"], "Muon": []})
     old = [dataclasses.replace(ATTACKED["SGD"][1], craft=CraftReport((1, 1), 0.02))]
-    with pytest.raises(ValueError, match=r"SGD: the records of seeds \[1\] hold no transfer; run these trials again"):
+    with pytest.raises(ValueError, match=r"SGD: the records of seeds \[201\] hold no transfer; run these trials again"):
         plots.recipes({"SGD": [ATTACKED["SGD"][0], *old]})
-    with pytest.raises(ValueError, match=r"SGD: the records of seeds \[0, 1, 2, 3\] hold no transfer"):
+    with pytest.raises(ValueError, match=r"SGD: the records of seeds \[200, 201, 202, 203\] hold no transfer"):
         plots.recipes({"SGD": controls("SGD")})
     with pytest.raises(ValueError, match="controls: no recipe is 'sgd'; choose from: SGD, Muon, Adam"):
         plots.recipes(ATTACKED, {"sgd": controls("SGD")})

@@ -8,6 +8,7 @@ from .ledger import frame as frame
 from .plan import plan as plan
 from .profiles import profile as profile
 from .profiles import profiles as profiles
+from .profiles import rules as rules
 from .profiles import scenarios as scenarios
 from .record import Record as Record
 from .run import run as run

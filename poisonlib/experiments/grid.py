@@ -26,10 +26,10 @@ def grid(
     attack: attacks.Attack | str | Sequence[attacks.Attack | str],
     defence: Part | str | Sequence[Part | str | Sequence[Part]] = "none",
     trials: int | None = None,
-    first_seed: int = 0,
+    first_seed: int | None = None,
     **changes,
 ) -> list[Trial]:
-    """Every attack under every defence, with ``trials`` seeds each (default: the profile's number), from ``first_seed`` on.
+    """Every attack under every defence, with ``trials`` seeds each, from ``first_seed`` on (by default the profile's numbers).
 
     Cells share their seeds, so the rows of a table are paired. Attacks and defences are names such as ``"cutmix"`` or
     ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
@@ -45,7 +45,8 @@ def grid(
     checks.whole("trials", count, 1)
     defences = [read_defence(choice, base.defences) for choice in _listed(defence)]
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
-    seeds = range(first_seed, first_seed + count)
+    first = base.first_seed if first_seed is None else first_seed
+    seeds = range(first, first + count)
     table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, seed) for a, d in rows for seed in seeds]
     for trial in table[::count]:
         validate(trial)

@@ -1,7 +1,8 @@
-"""Profiles (``profiles.toml``): the same experiment at the scale of a laptop, of one GPU, and of the paper."""
+"""Profiles (``profiles.toml``): the same experiment at the scale of a laptop, of one GPU, and of the paper; and the rules of verdicts."""
 
 import functools
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,36 @@ class Profile:
     numerics: training.Numerics
     trials: int  # in each cell
     few: int  # in each cell of a side question
+    kept: int  # in each cell of the records that are kept with the code
+    first_seed: int
+    tuned: str  # the seeds on which the profile's numbers were chosen
     attacks: dict[str, dict]  # values of an attack at this scale, by its name; a grid can change them
     defences: dict[str, dict]  # likewise of an augmentation, a step or a filter
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How verdicts are reached; fixed before the trials were run."""
+
+    level: float  # of every test, after Holm's correction
+    margin: dict[str, float]  # by measure: rates that differ by less are similar
+    gate: float  # by how much an undefended attack must be shown to beat its clean control
+    told: float  # the power from which on a number of trials could have told a difference
+
+
 @functools.cache
-def _table() -> dict[str, dict[str, dict]]:
+def rules() -> Rules:
+    """The rules in ``profiles.toml``."""
+    return Rules(**_file()["rules"])
+
+
+@functools.cache
+def _file() -> dict[str, dict]:
     return tomllib.loads((Path(__file__).parent / "profiles.toml").read_text())
+
+
+def _table() -> dict[str, dict[str, dict]]:
+    return {scenario: profiles for scenario, profiles in _file().items() if scenario != "rules"}
 
 
 def scenarios() -> list[str]:
@@ -59,6 +83,9 @@ def profile(scenario: str, name: str) -> Profile:
         numerics=training.Numerics.here(**table.get("numerics", {})),
         trials=table["trials"],
         few=table["few"],
+        kept=table.get("kept", table["trials"]),
+        first_seed=table.get("first_seed", 0),
+        tuned=table.get("tuned", ""),
         attacks=dict(_numbers(attack) for attack in table.get("attacks", [])),
         defences=dict(_numbers(defence) for defence in table.get("defences", [])),
     )
@@ -68,3 +95,22 @@ def _numbers(text: str) -> tuple[str, dict]:
     """``"noise(eps=16/255)"`` -> ``("noise", {"eps": ...})``."""
     ((name, numbers),) = registry.parse(text)
     return name, numbers
+
+
+@functools.cache
+def _planned() -> tuple[tuple[tuple, range], ...]:
+    """The seeds that each profile plans for a cell, one range for each of its numbers of trials, by its set-up."""
+    every = [profile(scenario, name) for scenario in scenarios() for name in profiles(scenario)]
+    counts = ((each, count) for each in every for count in {each.trials, each.few, each.kept})
+    return tuple((set_up(each), range(each.first_seed, each.first_seed + count)) for each, count in counts)
+
+
+def set_up(of) -> tuple:
+    """Data set, network and schedule of a trial or a profile; the data set without the digest of its content."""
+    return registry.label(of.data), of.model, of.recipe
+
+
+def as_planned(trial, seeds: Collection[int]) -> bool:
+    """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``."""
+    place, mine = set_up(trial), set(seeds)
+    return any(place == other and mine == set(planned) for other, planned in _planned())

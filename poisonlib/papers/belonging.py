@@ -1,7 +1,6 @@
 """Which trials belong to which cell of a paper's table."""
 
 import functools
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -9,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from .. import attacks, registry
 from ..experiments import Defence, Trial, defence, profile, scenarios
 from ..experiments.profiles import Profile
-from .cells import Cell
+from .cells import Cell, trial_of
 from .claims import Claim, Table, load, names
 
 PLACE = ("attack", "data", "model", "defence")  # what a claim's ``means`` name; the rest are values of the attack
@@ -118,11 +117,3 @@ def _belonging(settings: tuple[str, ...], paper: str, table: str) -> dict[tuple[
     trials = [trial_of(text) for text in settings]
     claims = load(paper).table(table).claims
     return {(c.row, c.column): tuple(i for i, trial in enumerate(trials) if trial and belongs(trial, c)) for c in claims}
-
-
-def trial_of(setting: str) -> Trial | None:
-    """The trial with the seed 0 of a `Record.setting`; None where a class that it names cannot be imported here."""
-    try:
-        return Trial.read(json.loads(setting))
-    except LookupError:
-        return None

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .. import attacks, augment, data, filters, models, registry, steps
-from ..experiments import Record
+from ..experiments import Record, Trial
+from ..experiments.profiles import as_planned
 from ..experiments.spec import canonical
-from .statistics import Estimate, estimate, mean_rate
+from .means import Mean, mean
+from .statistics import Estimate, estimated
 
 PARTS = ("attack", "defence", "data", "model", "training")  # what a reader tells cells apart by
 
@@ -36,11 +38,11 @@ class Cell:
     seeds: tuple[int, ...]
     success: tuple[float, ...]
     accuracy: tuple[float, ...]
-    confidence: tuple[float, ...]  # mean probability of the intended class, for those records that hold it
+    confidence: tuple[float | None, ...]  # mean probability of the intended class; None in older records
     seconds: tuple[float, ...]
     processor_seconds: tuple[float | None, ...]  # None in older records
     devices: tuple[str, ...]
-    single: bool  # whether every trial is one hit or miss
+    planned: bool  # whether the seeds are those that a profile plans, so that their number was fixed beforehand
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,26 @@ def _cell(about: Setting, by_seed: dict[int, Record]) -> Cell:
         tuple(record.seed for record in records),
         tuple(record.success for record in records),
         tuple(record.accuracy for record in records),
-        tuple(record.evaluation.confidence for record in records if record.evaluation.confidence is not None),
+        tuple(record.evaluation.confidence for record in records),
         tuple(record.cost.seconds for record in records),
         tuple(record.cost.processor_seconds for record in records),
         tuple(record.environment.device for record in records),
-        all(record.evaluation.targets == 1 for record in records),
+        _planned(about.text, tuple(record.seed for record in records)),
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _planned(text: str, seeds: tuple[int, ...]) -> bool:
+    trial = trial_of(text)
+    return trial is not None and as_planned(trial, seeds)
+
+
+def trial_of(setting: str) -> Trial | None:
+    """The trial with the seed 0 of a `Record.setting`; None where a class that it names cannot be imported here."""
+    try:
+        return Trial.read(json.loads(setting))
+    except LookupError:
+        return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -125,18 +141,20 @@ def _order(cell: Cell) -> tuple:
 def point(cell: Cell) -> Point:
     """Success and clean accuracy with their 95 % intervals; the unit is the trial.
 
-    Accuracies spread evenly about their mean, so they get Student's interval; success rates get one that assumes nothing.
+    Accuracies spread evenly about their mean, so they get Student's interval; success rates get one that assumes nothing. Where the
+    number of trials was not planned, both are intervals that hold at any number.
     """
-    return Point(_success(cell.success, cell.single), mean_rate(cell.accuracy, method="t"))
-
-
-def _success(rates: Sequence[float], single: bool) -> Estimate:
-    return (estimate if single else mean_rate)(rates)
+    return Point(*(estimated(judged(cell, measure)) for measure in ("success", "clean accuracy")))
 
 
 def outcomes(cell: Cell, measure: str) -> dict[int, float]:
     """What a paper's column of that measure ("success" or "clean accuracy") has of a cell, by seed."""
     return dict(zip(cell.seeds, cell.success if measure == "success" else cell.accuracy, strict=True))
+
+
+def judged(cell: Cell, measure: str) -> Mean:
+    """How the mean of a measure is judged."""
+    return mean(list(outcomes(cell, measure).values()), even=measure != "success", planned=cell.planned)
 
 
 def measured(cell: Cell, measure: str) -> Estimate:
@@ -154,7 +172,26 @@ def chance(cell: Cell, cells: Sequence[Cell]) -> Estimate | None:
     alike = [each for each in cells if each.setting.control and _place(each.setting) == _place(cell.setting)]
     pairs = [pair for each in alike for pair in zip(each.seeds, each.success, strict=True)]
     rates = [rate for seed, rate in pairs if seed in cell.seeds]
-    return _success(rates, all(each.single for each in alike)) if rates else None
+    return estimated(mean(rates, planned=cell.planned)) if rates else None
+
+
+def undefended(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+    """The same attack, not adapted to anything, without the defence and all else alike; the cell itself where it has none."""
+    wanted = _undefended(cell.setting.text)
+    return next((each for each in cells if each.setting.text == wanted), None)
+
+
+@functools.lru_cache(maxsize=4096)
+def _undefended(text: str) -> str:
+    spec = json.loads(text)
+    attack = spec["attack"] | ({"adaptive": "none"} if "adaptive" in spec["attack"] else {})
+    return canonical(spec | {"attack": attack, "defence": {"augment": [], "step": None, "filter": None}})
+
+
+def control(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+    """The clean control of a cell: the same kind of attack without a poison, and all else alike."""
+    alike = (each for each in cells if each.setting.control and _place(each.setting) == _place(cell.setting))
+    return next(alike, None)
 
 
 def _place(setting: Setting) -> tuple[str, str]:

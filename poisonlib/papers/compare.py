@@ -6,13 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import paths
-from ..experiments import Record, Trial
-from .belonging import alike, attacked_as, belongs, columns, same_setting, trial_of
-from .cells import Cell, cells, chance, measured, outcomes
+from ..experiments import Record, Trial, rules
+from .belonging import alike, attacked_as, belongs, columns, same_setting
+from .cells import Cell, cells, chance, measured, trial_of
+from .cells import judged as judged_mean
 from .claims import Claim, Finding, Table, load
 from .costs import worked
+from .effects import Effect, effects
+from .gaps import barred, gap
+from .printed import printed
 from .setting import caption, setting
-from .statistics import Estimate, Verdict, finding, from_paper, paired_difference, verdict
+from .statistics import Estimate
+from .verdicts import Asked, CellVerdict, Question, Verdict, answered, judged
 
 
 @dataclass(frozen=True)
@@ -20,17 +25,17 @@ class TableCell:
     """One cell: what the paper prints, what our trials measured (None: not run), the chance rate of clean controls."""
 
     claim: Claim  # of a further row: without a value
-    outcomes: dict[int, float]  # seed -> share in [0, 1]
     ours: Estimate | None
     chance: Estimate | None
-    verdict: Verdict | None
+    verdict: CellVerdict | None
     same_setting: bool  # whether data, network and schedule are those of a profile ``paper``
     work: str = ""  # what a trial took, as `costs.worked` says it
+    trials: Cell | None = field(default=None, repr=False)  # the cell of ours that measures it
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of the paper beside our trials, and what its findings come to.
+    """A table of the paper beside our trials, what its findings come to, and what each defence does to the attack.
 
     ``cells`` holds the table's cells, then those of further rows: defences of our records that the paper's table lacks.
     """
@@ -38,6 +43,7 @@ class Comparison:
     table: Table
     cells: tuple[TableCell, ...]
     findings: tuple[tuple[Finding, Verdict], ...]
+    effects: tuple[Effect, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)  # behind the cells, once for each
 
     @property
@@ -69,6 +75,12 @@ class Comparison:
 
         return frame(self.findings)
 
+    def effects_frame(self):
+        """A pandas table: each defence against each attack beside the undefended victims of the same seeds (`effects.Effect`)."""
+        import pandas as pd
+
+        return pd.DataFrame([each.shown() for each in self.effects])
+
     def save(self, name: str, records: Sequence[Record]) -> Path:
         """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path.
 
@@ -91,20 +103,21 @@ class Comparison:
             "caption": self.table.caption,
             "cells": [_reader_row(cell) | {"time a trial": cell.work} for cell in shown],
             "findings": self.findings_frame().to_dict("records"),
+            "effects": self.effects_frame().to_dict("records"),
             "missing": [row for row in self.table.rows if row not in used],
             "setting": setting(records),
         }
 
     def word(self, identity: str) -> str:
-        """holds, contradicted or undecided, for one finding by its id. Raises LookupError."""
+        """holds, contradicted, undecided or not tested, for one finding by its id. Raises LookupError."""
         for each, said in self.findings:
             if each.id == identity:
                 return said.word
         raise LookupError(f"no finding {identity!r}; choose one of: {', '.join(f.id for f, _ in self.findings)}")
 
 
-def compare(records: Sequence[Record], paper: str, table: str, margin: float = 0.10) -> Comparison:
-    """A paper's table beside those of our records that belong to its cells, with verdicts at an equivalence margin (a share).
+def compare(records: Sequence[Record], paper: str, table: str) -> Comparison:
+    """A paper's table beside those of our records that belong to its cells, with verdicts by the rules of `experiments.rules`.
 
     A record belongs to a cell if its attack, defence and values are what the claim's ``means`` say; data and network may differ,
     and the cell then says that the setting is not the paper's. Records of the attack under a defence that the table lacks make
@@ -115,13 +128,18 @@ def compare(records: Sequence[Record], paper: str, table: str, margin: float = 0
     trials = {cell: trial for cell in every if (trial := trial_of(cell.setting.text))}
     claims = [*claimed.claims, *_further(claimed, list(trials.values()))]
     mine = [_mine(claim, trials) for claim in claims]
-    compared = tuple(_cell(claim, own, every, trials, margin) for claim, own in zip(claims, mine, strict=True))
+    compared = _compared(claims, mine, every, trials)
     by_name = {(table, cell.claim.row, cell.claim.column): cell for cell in compared}
-    checks = (each for each in load(paper).findings if each.less in by_name and each.more in by_name)
-    verdicts = ((each, _finding(each, by_name[each.less], by_name[each.more])) for each in checks)
+    findings = [each for each in load(paper).findings if _measured(by_name.get(each.less), by_name.get(each.more))]
+    verdicts = answered([_question(each, by_name[each.less], by_name[each.more], every) for each in findings])
+    seen = effects([(cell.claim, cell.trials) for cell in compared if cell.trials], every)
     used = {own.setting.text for own in mine if own}
     behind = {record.key: record for record in records if record.setting in used}
-    return Comparison(claimed, compared, tuple((each, said) for each, said in verdicts if said), tuple(behind.values()))
+    return Comparison(claimed, compared, tuple(zip(findings, verdicts, strict=True)), seen, tuple(behind.values()))
+
+
+def _measured(*cells: TableCell | None) -> bool:
+    return all(cell and cell.ours for cell in cells)
 
 
 def _further(table: Table, trials: Sequence[Trial]) -> Iterator[Claim]:
@@ -144,34 +162,50 @@ def _mine(claim: Claim, trials: Mapping[Cell, Trial]) -> Cell | None:
     return found[0] if found else None
 
 
-def _cell(claim: Claim, own: Cell | None, every: Sequence[Cell], trials: Mapping[Cell, Trial], margin: float) -> TableCell:
+def _compared(
+    claims: Sequence[Claim], mine: Sequence[Cell | None], every: Sequence[Cell], trials: Mapping[Cell, Trial]
+) -> tuple[TableCell, ...]:
+    """The cells of the table with their verdicts, which are corrected over all of them."""
+    made = [_cell(claim, own, every, trials) for claim, own in zip(claims, mine, strict=True)]
+    asked = {i: one for i, cell in enumerate(made) if (one := _asked(cell, every))}
+    said = dict(zip(asked, judged(list(asked.values())), strict=True))
+    return tuple(replace(cell, verdict=said.get(i)) for i, cell in enumerate(made))
+
+
+def _cell(claim: Claim, own: Cell | None, every: Sequence[Cell], trials: Mapping[Cell, Trial]) -> TableCell:
     if own is None:
-        return TableCell(claim, {}, None, None, None, False)
-    ours = measured(own, claim.measure)
-    paper = None if claim.value is None else from_paper(claim.value, claim.trials, claim.binary)
-    said = verdict(ours, paper, margin) if paper and ours.trials > 1 else None
+        return TableCell(claim, None, None, None, False)
     rate = chance(own, every) if claim.measure == "success" else None
-    same = same_setting(trials[own], claim)
-    return TableCell(claim, outcomes(own, claim.measure), ours, rate, said, same, worked(own))
+    return TableCell(claim, measured(own, claim.measure), rate, None, same_setting(trials[own], claim), worked(own), own)
 
 
-def _finding(each: Finding, less: TableCell, more: TableCell) -> Verdict | None:
-    """The verdict on a finding, paired by seed where both cells share their seeds."""
-    if not (less.ours and more.ours):
+def _asked(cell: TableCell, every: Sequence[Cell]) -> Asked | None:
+    """What is asked of a cell; None where there is nothing to compare: no printed value, one trial, or an attack that fails."""
+    if cell.trials is None or len(cell.trials.seeds) < 2 or _barred(cell, every):
         return None
+    ours = judged_mean(cell.trials, cell.claim.measure)
+    paper = printed(cell.claim, cell.trials.success if cell.claim.measure == "success" else cell.trials.accuracy)
+    return Asked(ours, paper, rules().margin[cell.claim.measure]) if paper else None
+
+
+def _barred(cell: TableCell, every: Sequence[Cell]) -> str:
+    """Why nothing is said of a defence in this cell; "" where something can be said."""
+    return barred(cell.trials, every) if cell.claim.measure == "success" and cell.trials.setting.defence != "none" else ""
+
+
+def _question(each: Finding, less: TableCell, more: TableCell, every: Sequence[Cell]) -> Question:
+    """What a finding asks of two cells, in the same trials where they share seeds."""
     first, second = (more, less) if each.kind == "higher" else (less, more)
-    gap = None
-    if first.outcomes.keys() == second.outcomes.keys() and len(first.outcomes) > 1:
-        seeds = sorted(first.outcomes)
-        method = "bounded" if each.kind != "similar" and first.claim.measure == "success" else "t"
-        pair = [[cell.outcomes[seed] for seed in seeds] for cell in (first, second)]
-        gap = paired_difference(*pair, method=method)
-    return finding(each.kind, first.ours, second.ours, gap=gap)
+    measure = first.claim.measure
+    margin = rules().margin[measure] if each.within is None else each.within
+    gate = "" if measure != "success" else barred(first.trials, every) or barred(second.trials, every)
+    means = [judged_mean(cell.trials, measure) for cell in (first, second)]
+    return Question(each.kind, gap(first.trials, second.trials, measure), margin, *means, gate)
 
 
 def _reader_row(cell: TableCell) -> dict:
-    claim, ours = cell.claim, cell.ours
-    word = cell.verdict.word if cell.verdict else ""
+    claim, ours, said = cell.claim, cell.ours, cell.verdict
+    word = said.word if said else ""
     return {
         "row": claim.row,
         "column": claim.column,
@@ -181,6 +215,9 @@ def _reader_row(cell: TableCell) -> dict:
         "chance %": _percent(cell.chance.value) if cell.chance else "",
         "paper": claim.printed,
         "paper's n": claim.trials or "",
+        "printed value": said.value if said else "",
+        "its count": said.count if said else "",
+        "its n tells": f"{said.told:.0%}" if said else "",
         "verdict": f"({word}: other setting)" if word and not cell.same_setting else word or "-",
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas
 
 from .claims import Finding
-from .statistics import Verdict
+from .verdicts import Verdict
 
 LEFT = [{"selector": "th, td", "props": "text-align: left; vertical-align: top; white-space: normal; padding: 0.2em 0.6em"}]
 

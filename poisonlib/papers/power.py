@@ -34,14 +34,14 @@ def detectable(p: float, trials: int, power: float = 0.8, alpha: float = 0.05, p
 
 
 def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Trials in each of two arms that are both truly at p, for the 1 - 2 alpha interval of their difference to lie within ±margin.
+    """Trials that are truly at a printed share p, for the 1 - 2 alpha interval of theirs to lie within ±margin of it.
 
-    Two one-sided normal tests with the variance p (1 - p): each side may fail with (1 - power) / 2 (Chow, Shao & Wang 2008, 4.2).
+    Two one-sided normal tests with the variance p (1 - p): each side may fail with (1 - power) / 2 (Chow, Shao & Wang 2008, 4.1).
     """
     _check(p=p, margin=margin, power=power, alpha=alpha)
     if p in (0, 1):
         raise ValueError(f"p={p!r}: choose a rate above 0 and below 1, where the normal approximation has a spread")
-    return _whole(2 * _size(margin / math.sqrt(p * (1 - p)), (1 + power) / 2, alpha))
+    return _whole(_size(margin / math.sqrt(p * (1 - p)), (1 + power) / 2, alpha))
 
 
 def _size(effect, power, alpha) -> float:

@@ -144,7 +144,7 @@ class Finding:
     """What a replication can check, between cells named (table, row, column).
 
     ``lower`` and ``higher``: ``less`` lies below ``more`` (the kind says which of them the sentence is about). ``similar``: they
-    differ by at most ``within``. ``below``: ``less`` lies under ``bound``; ``above``: ``more`` lies over it. ``holds`` is False
+    differ by at most the margin of their measure (`experiments.rules`), or by ``within``. ``below``: ``less`` lies under ``bound``; ``above``: ``more`` lies over it. ``holds`` is False
     where the paper's own numbers do not bear its sentence out.
     """
 
@@ -155,7 +155,7 @@ class Finding:
     less: tuple[str, str, str] | None = None
     more: tuple[str, str, str] | None = None
     bound: float | None = None
-    within: float = 0.03
+    within: float | None = None
     holds: bool = True
     note: str = ""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..experiments import Record
 from ..papers.setting import caption
-from ..papers.statistics import Estimate, estimate, paired_difference
+from ..papers.statistics import Estimate, mean_rate, paired_difference
 from .style import GUIDE, MARKS, REST, Look, canvas, looks, sample, small_print
 
 XLABEL = "misalignment on a held-out clean network:\npoisons minus the same images unpoisoned"
@@ -55,7 +55,7 @@ def _transfer(records: Sequence[Record]) -> tuple[float, float, float]:
 
 
 def _success(records: Sequence[Record]) -> Estimate:
-    return estimate([record.success for record in records])
+    return mean_rate([record.success for record in records])
 
 
 def _mark(axis, transfer: tuple[float, float, float], success: Estimate, look: Look):

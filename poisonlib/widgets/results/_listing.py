@@ -34,7 +34,8 @@ def _row(cell: Cell, measured: Point) -> dict:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else float("nan")
 
 
 def printed(cells: Sequence[Cell]) -> pd.DataFrame:

@@ -1,0 +1,42 @@
+"""Ways of judging a mean by one value a trial, each with p-values for every bound and the interval that belongs to them.
+
+Two ask how values spread (`Bounded`: any way in [0, 1]; `Student`: evenly), for a number of trials that was fixed beforehand; `Betting`
+and `Gaussian` are their counterparts for any number, and stay valid where one looks after each trial and stops when something shows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._mean import Mean as Mean
+from ._mean import Numbers as Numbers
+from ._mean import either as either
+from .betting import Betting as Betting
+from .bounded import Bounded as Bounded
+from .gaussian import Gaussian as Gaussian
+from .paired_hits import PairedHits as PairedHits
+from .student import Student as Student
+from .unpaired import Unpaired as Unpaired
+from .unpaired import combined as combined
+
+
+def mean(values: Sequence | np.ndarray, *, even: bool = False, planned: bool = True, lowest: float = 0.0) -> Mean:
+    """The mean of values in [lowest, 1].
+
+    ``even``: they spread evenly about it; ``planned``: their number was fixed before the first was seen. Equal values show no
+    spread, so they are taken for any.
+    """
+    values = tuple(float(each) for each in values)
+    spread = even and np.ptp(values) > 1e-9
+    kind = (Student if planned else Gaussian) if spread else (Bounded if planned else Betting)
+    return kind(values, lowest)
+
+
+def paired(first: Sequence, second: Sequence, *, even: bool = False, planned: bool = True) -> Mean:
+    """The mean of first - second over trials that they share, in the same order; hits and misses or rates in [0, 1]."""
+    hits = planned and not even and set(first) | set(second) <= {0, 1}
+    if hits:
+        gained = sum(a > b for a, b in zip(first, second, strict=True))
+        lost = sum(a < b for a, b in zip(first, second, strict=True))
+        return PairedHits(gained, lost, len(first))
+    return mean([a - b for a, b in zip(first, second, strict=True)], even=even, planned=planned, lowest=-1.0)

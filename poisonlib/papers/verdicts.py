@@ -1,0 +1,155 @@
+"""Verdicts: what our trials say of a printed number, and of a sentence about two of them. Agreement is shown, never assumed.
+
+Three questions are asked of a cell. *The printed value*: does our rate lie within the margin of it, taken as it stands (two one-sided
+tests; Schuirmann 1987)? *Its count*: is it among those that our trials lead one to expect of the paper's? *Its n*: could so few trials
+have told our rate from the printed one (Simonsohn, *Small telescopes*, 2015)? The rules are those of `experiments.rules`; p-values are
+corrected by Holm (1979) over a table.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..experiments import rules
+from .means import Mean
+from .printed import Printed, together
+
+CELL = {  # the words for a cell
+    "agrees": "our rate is shown to lie within the margin of the printed value",
+    "differs": "it is shown to lie outside, and the paper's count is not one that our trials lead one to expect",
+    "paper too small to tell": "it is shown to lie outside, but so few trials as the paper's would print such a value often enough",
+    "open": "more trials of ours are needed",
+}
+FINDING = {  # the words for a sentence
+    "holds": "our trials show it",
+    "contradicted": "our trials show the opposite",
+    "undecided": "our trials show neither",
+    "not tested": "the attack is not shown to beat its clean control, so there is nothing to defend against",
+}
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """What our trials say of a printed number: a word, and the answers to the three questions."""
+
+    word: str
+    value: str  # agrees, differs or open: our rate and the printed value
+    count: str  # expected or unexpected: the paper's count after our trials
+    told: float  # the probability that the paper's number of trials had told our rate from the printed value
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What our trials say of a sentence: a word, a sentence that gives the numbers behind it, and the p-values before correction."""
+
+    word: str
+    text: str
+    p: float  # against the opposite of what is claimed
+    against: float  # of the opposite
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The p-values behind the verdict on a cell."""
+
+    ours: Mean
+    paper: Printed
+    margin: float
+
+    @property
+    def within(self) -> float:
+        """Against "our rate lies outside the margin of the printed value"."""
+        return float(max(self.ours.above(self.paper.value - self.margin), self.ours.below(self.paper.value + self.margin)))
+
+    @property
+    def outside(self) -> float:
+        """Against "our rate lies within it"."""
+        ends = self.ours.above(self.paper.value + self.margin), self.ours.below(self.paper.value - self.margin)
+        return float(min(1, 2 * min(ends)))
+
+
+def judged(asked: Sequence[Asked]) -> list[CellVerdict]:
+    """The verdicts on the cells of a table, each kind of p-value corrected over all of them."""
+    within, outside = (holm([getattr(each, side) for each in asked]) for side in ("within", "outside"))
+    counts = holm([together(each.ours, each.paper) for each in asked])
+    return [_judged(*each) for each in zip(asked, within, outside, counts, strict=True)]
+
+
+def _judged(asked: Asked, within: float, outside: float, count: float) -> CellVerdict:
+    level = rules().level
+    value = "agrees" if within <= level else "differs" if outside <= level else "open"
+    expected = "expected" if count > level else "unexpected"
+    told = asked.paper.told(asked.ours.value, level)
+    word = "paper too small to tell" if value == "differs" and expected == "expected" else value
+    points = f"{100 * asked.margin:g} points of the printed {100 * asked.paper.value:.4g} %"
+    says = {"agrees": f"is shown to lie within {points}", "differs": f"is shown not to lie within {points}"}
+    first = f"{100 * asked.ours.value:.1f} % ({asked.ours.trials} trials) {says.get(value, f'may or may not lie within {points}')}"
+    second = f"after our trials the paper's value is {expected} (p = {count:.2g})"
+    third = f"had ours been the truth, its {asked.paper.trials} trials would have told with probability {told:.0%}"
+    return CellVerdict(word, value, expected, told, f"{word}: {first}; {second}; {third}.")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sentence about two rates: ``gap`` is the mean of first - second, which is claimed to be lower, higher or similar."""
+
+    kind: str
+    gap: Mean | None  # None: nothing was measured twice
+    margin: float
+    first: Mean
+    second: Mean
+    gate: str = ""  # why nothing is said, where the attack does not succeed
+
+    @property
+    def tested(self) -> bool:
+        """Whether a verdict is asked for."""
+        return not self.gate and self.gap is not None
+
+    @property
+    def p(self) -> float:
+        """Against the opposite of what is claimed."""
+        if self.kind == "similar":
+            return float(max(self.gap.above(-self.margin), self.gap.below(self.margin)))
+        return float(self.gap.below(0.0) if self.kind == "lower" else self.gap.above(0.0))
+
+    @property
+    def against(self) -> float:
+        """Against what is claimed."""
+        if self.kind == "similar":
+            return float(min(1, 2 * min(self.gap.above(self.margin), self.gap.below(-self.margin))))
+        return float(self.gap.above(0.0) if self.kind == "lower" else self.gap.below(0.0))
+
+
+def answered(questions: Sequence[Question]) -> list[Verdict]:
+    """The verdicts on the sentences of a table: one-sided tests, corrected over those that could be tested."""
+    tested = [each for each in questions if each.tested]
+    pairs = zip(holm([each.p for each in tested]), holm([each.against for each in tested]), strict=True)
+    corrected = iter(list(pairs))
+    return [_answered(each, *next(corrected)) if each.tested else _silent(each) for each in questions]
+
+
+def _silent(question: Question) -> Verdict:
+    return Verdict("not tested", f"not tested: {question.gate or 'no seed is shared, and one trial says nothing'}.", 1.0, 1.0)
+
+
+def _answered(question: Question, p: float, against: float) -> Verdict:
+    level, gap = rules().level, question.gap
+    word = "holds" if p <= level else "contradicted" if against <= level else "undecided"
+    link = {"holds": "", "contradicted": "that ", "undecided": "whether "}[word]
+    than = f"within {100 * question.margin:g} points of" if question.kind == "similar" else f"{question.kind} than"
+    rates = [f"{100 * each.value:.1f} % ({each.trials} trials)" for each in (question.first, question.second)]
+    low, high = (100 * end for end in gap.interval(1 - level))
+    shown = against if word == "contradicted" else p
+    text = f"{word}: {link}{rates[0]} is {than} {rates[1]}; the difference is {100 * gap.value:+.1f} points"
+    interval = f"its {100 * (1 - level):g} % interval {low:+.1f} to {high:+.1f}, p = {shown:.2g} ({gap.name}, Holm)"
+    return Verdict(word, f"{text}, {interval}.", question.p, question.against)
+
+
+def holm(p_values: Iterable[float]) -> list[float]:
+    """Holm's corrected p-values (1979): with a bound on each, the probability of any false rejection is below that bound."""
+    p_values = np.asarray(list(p_values), dtype=float)
+    order = np.argsort(p_values)
+    corrected = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)))
+    return corrected[np.argsort(order)].tolist()
