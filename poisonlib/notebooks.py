@@ -166,7 +166,8 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def trials(name: str, values: dict) -> list:
-    """The grid that a notebook would run, from its parameter, import and grid cells, executed here without their output.
+    """All trials that a notebook would run, from its parameter, import and grid cells, executed here without their output: those of
+    its ``table`` and of the side questions in ``quirks``.
 
     Empty for a notebook without a grid.
     """
@@ -179,4 +180,4 @@ def trials(name: str, values: dict) -> list:
         scope.update(values)
         for source in grid:
             exec(source, scope)
-    return list(scope["table"])
+    return list(dict.fromkeys([*scope["table"], *scope.get("quirks", [])]))

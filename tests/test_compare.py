@@ -1,6 +1,7 @@
 """Our trials beside the papers' cells: which record belongs to which cell, chance rates, findings, and what is stored."""
 
 import dataclasses
+import json
 from html.parser import HTMLParser
 
 import nbformat
@@ -12,6 +13,7 @@ from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
 from poisonlib.experiments.record import Cost
 from poisonlib.papers.cells import cells
+from poisonlib.papers.dossier import dossier
 from poisonlib.papers.setting import recorded_with
 
 from . import invent
@@ -398,3 +400,37 @@ def test_a_digest_of_the_content_is_not_another_setting():
     assert cell.same_setting
     other = dataclasses.replace(trial, data=dataclasses.replace(trial.data, size=32))
     assert not papers.compare([invent.record(other, 1)], "dp_instahide", "table3").cell("NONE", "POISON SUCCESS").same_setting
+
+
+class TestDossiers:
+    @pytest.fixture
+    def folder(self, records, tmp_path, monkeypatch):
+        monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
+        papers.compare(records, "strong_augmentation", "table1").save("strong_augmentation_table1", records)
+        return tmp_path / "claims" / "strong_augmentation"
+
+    def test_each_sentence_has_one_with_the_records_behind_it(self, folder, records):
+        comparison = papers.compare(records, "strong_augmentation", "table1")
+        assert sorted(path.stem for path in folder.iterdir()) == sorted(finding.id for finding, _ in comparison.findings)
+        found = json.loads((folder / "cutmix-stops-backdoor.json").read_text(encoding="utf-8"))
+        assert found["verdict"] == found["verdicts"]["as planned"] == comparison.word("cutmix-stops-backdoor") == "holds"
+        assert [cell["printed"] for cell in found["cells"]] == ["36%", "100%"] and found["rule"]["margin"] == 0.10
+        for cell, label in zip(found["cells"], ["cutmix(probability=1.0)", "none"], strict=True):
+            mine = [r for r in records if r.trial.defence.label == label and r.poisons.count]
+            assert cell["records"] == [r.key for r in sorted(mine, key=lambda r: r.seed)] and cell["n"] == 40
+            assert cell["ours"] == pytest.approx(np.mean([r.success for r in mine]))
+        assert found["sentence"] in papers.load("strong_augmentation").findings[0].quote
+
+    def test_the_verdict_at_any_number_of_trials_is_not_less_careful(self, folder):
+        for path in folder.iterdir():
+            words = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+            assert words["at any number of trials"] in (words["as planned"], "undecided", "not tested")
+
+    def test_another_printed_number_is_another_text(self, folder, records):
+        comparison = papers.compare(records, "strong_augmentation", "table1")
+        finding, said = comparison.findings[0]
+        one = dossier(comparison, finding, said, said)["digests"]["text"]
+        cell = comparison.cells[0]
+        other = dataclasses.replace(cell, claim=dataclasses.replace(cell.claim, printed="99%"))
+        changed = dataclasses.replace(comparison, cells=(other, *comparison.cells[1:]))
+        assert dossier(changed, finding, said, said)["digests"]["text"] != one

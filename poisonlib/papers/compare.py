@@ -43,6 +43,7 @@ class Comparison:
     table: Table
     cells: tuple[TableCell, ...]
     findings: tuple[tuple[Finding, Verdict], ...]
+    at_any_n: tuple[Verdict, ...]  # of the same findings, as if no number of trials had been planned
     effects: tuple[Effect, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)  # behind the cells, once for each
 
@@ -82,10 +83,14 @@ class Comparison:
         return pd.DataFrame([each.shown() for each in self.effects])
 
     def save(self, name: str, records: Sequence[Record]) -> Path:
-        """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path.
+        """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path. Beside it, in ``outputs/claims``, the
+        evidence on each sentence of the paper is written (`dossier.dossier`).
 
         ``records`` are all that were made for it, clean controls included: they decide the setting that is stored.
         """
+        from .dossier import write
+
+        write(self)
         path = paths.outputs() / "tables" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.content(records), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -131,11 +136,13 @@ def compare(records: Sequence[Record], paper: str, table: str) -> Comparison:
     compared = _compared(claims, mine, every, trials)
     by_name = {(table, cell.claim.row, cell.claim.column): cell for cell in compared}
     findings = [each for each in load(paper).findings if _measured(by_name.get(each.less), by_name.get(each.more))]
-    verdicts = answered([_question(each, by_name[each.less], by_name[each.more], every) for each in findings])
+    asked = [[_question(each, by_name[each.less], by_name[each.more], every, planned) for each in findings] for planned in (True, False)]
+    verdicts, at_any_n = map(answered, asked)
     seen = effects([(cell.claim, cell.trials) for cell in compared if cell.trials], every)
     used = {own.setting.text for own in mine if own}
     behind = {record.key: record for record in records if record.setting in used}
-    return Comparison(claimed, compared, tuple(zip(findings, verdicts, strict=True)), seen, tuple(behind.values()))
+    said = tuple(zip(findings, verdicts, strict=True))
+    return Comparison(claimed, compared, said, tuple(at_any_n), seen, tuple(behind.values()))
 
 
 def _measured(*cells: TableCell | None) -> bool:
@@ -193,14 +200,14 @@ def _barred(cell: TableCell, every: Sequence[Cell]) -> str:
     return barred(cell.trials, every) if cell.claim.measure == "success" and cell.trials.setting.defence != "none" else ""
 
 
-def _question(each: Finding, less: TableCell, more: TableCell, every: Sequence[Cell]) -> Question:
-    """What a finding asks of two cells, in the same trials where they share seeds."""
-    first, second = (more, less) if each.kind == "higher" else (less, more)
-    measure = first.claim.measure
+def _question(each: Finding, less: TableCell, more: TableCell, every: Sequence[Cell], planned: bool) -> Question:
+    """What a finding asks of two cells, in the same trials where they share seeds; without ``planned`` by what holds at any n."""
+    order = (more, less) if each.kind == "higher" else (less, more)
+    measure = less.claim.measure
     margin = rules().margin[measure] if each.within is None else each.within
-    gate = "" if measure != "success" else barred(first.trials, every) or barred(second.trials, every)
-    means = [judged_mean(cell.trials, measure) for cell in (first, second)]
-    return Question(each.kind, gap(first.trials, second.trials, measure), margin, *means, gate)
+    first, second, *others = [replace(cell, planned=cell.planned and planned) for cell in (*(c.trials for c in order), *every)]
+    gate = "" if measure != "success" else barred(first, others) or barred(second, others)
+    return Question(each.kind, gap(first, second, measure), margin, *(judged_mean(cell, measure) for cell in (first, second)), gate)
 
 
 def _reader_row(cell: TableCell) -> dict:

@@ -31,13 +31,9 @@ def _row(each: Finding, said: Verdict) -> dict[str, str]:
         "place": each.place,
         "the paper says": each.quote,
         "its own cells": "bear it out" if each.holds else "contradict it",
-        "checked": _checked(each),
+        "checked": each.checked,
         "ours": said.word,
         "because": said.text,
         "note": each.note,
     }
 
-
-def _checked(each: Finding) -> str:
-    names = [" / ".join(cell[1:]) for cell in (each.less, each.more)]
-    return {"lower": "{0} < {1}", "higher": "{1} > {0}", "similar": "{0} ≈ {1}"}[each.kind].format(*names)

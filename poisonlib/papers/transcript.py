@@ -159,6 +159,13 @@ class Finding:
     holds: bool = True
     note: str = ""
 
+    @property
+    def checked(self) -> str:
+        """The comparison in short: ``"mixup / Basic < Baseline / Basic"``."""
+        names = [" / ".join(cell[1:]) if cell else f"{self.bound:g}" for cell in (self.less, self.more)]
+        sign = {"lower": "{0} < {1}", "higher": "{1} > {0}", "similar": "{0} ≈ {1}", "below": "{0} < {1}", "above": "{1} > {0}"}
+        return sign[self.kind].format(*names)
+
 
 @dataclass(frozen=True)
 class Paper:
