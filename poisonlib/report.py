@@ -2,11 +2,21 @@
 
 import base64
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import notebooks, paths
+from . import notebooks, papers, paths
 from .experiments.environment import commit
+from .papers.verdicts import FINDING
+
+
+VERDICTS = [*FINDING, "not run"]
+TONES = {
+    "good": ("agrees", "holds", "lowers"),
+    "bad": ("differs", "contradicted", "raises"),
+    "open": ("open", "undecided", "not tested", "paper too small to tell"),
+}
 
 
 def write() -> Path:
@@ -15,12 +25,35 @@ def write() -> Path:
 
     folder = paths.outputs() / "report"
     folder.mkdir(parents=True, exist_ok=True)
+    claims = scoreboard()
     sections = [found for name in notebooks.names() if (found := section(name, folder))]
     page = Environment(loader=PackageLoader("poisonlib", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page.filters["tone"] = tone
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    html = page.get_template("report.html.j2").render(sections=sections, written=written, commit=commit(), todo=missing(sections))
+    html = page.get_template("report.html.j2").render(
+        sections=sections, written=written, commit=commit(), todo=missing(sections), claims=claims, verdicts=VERDICTS
+    )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
+
+
+def scoreboard() -> list[dict]:
+    """For each paper how many of its sentences came to each verdict, going by ``outputs/claims``, and these sentences."""
+    found = []
+    for name in papers.names():
+        paper, folder = papers.load(name), paths.outputs() / "claims" / name
+        made = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+        known = {finding.id for finding in paper.findings}
+        judged = {each["id"]: each for each in made if each["id"] in known}
+        counts = Counter(each["verdict"] for each in judged.values()) | {"not run": len(known) - len(judged)}
+        found.append({"title": paper.about["title"], "counts": counts, "sentences": list(judged.values())})
+    return found
+
+
+def tone(word: str) -> str:
+    """The style of a verdict: good, bad or open; "" for any other text."""
+    bare = word.strip("()").removesuffix(": other setting")
+    return next((style for style, words in TONES.items() if bare in words), "")
 
 
 def section(name: str, folder: Path) -> dict | None:
