@@ -143,7 +143,8 @@ def _power(trials: int) -> str:
     seen = [(start, power.detectable(start, trials)) for start in (0.9, 0.45)]
     drops = [f"{start:.0%} to {'none' if least is None else f'{least:.0%}'}" for start, least in seen]
     wanted = power.trials_for_equivalence(0.45, 0.10)
-    return f"    {trials} trials a cell tell a drop from {' or from '.join(drops)}; agreement within 10 points of a printed rate takes {wanted}"
+    drop = f"{trials} trials a cell tell a drop from {' or from '.join(drops)}"
+    return f"    {drop}; agreement within 10 points of a printed rate takes {wanted}"
 
 
 def _run(arguments) -> int:

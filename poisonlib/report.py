@@ -10,7 +10,6 @@ from . import notebooks, papers, paths
 from .experiments.environment import commit
 from .papers.verdicts import FINDING
 
-
 VERDICTS = [*FINDING, "not run"]
 TONES = {
     "good": ("agrees", "holds", "lowers"),

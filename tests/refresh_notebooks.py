@@ -59,7 +59,7 @@ def recorded(name: str, values: dict) -> dict[str, int]:
     table = notebooks.trials(name, values)
     if all(trial in ledger for trial in table):
         return {}
-    for most in range(max(trial.seed for trial in table), 0, -1):
+    for most in range(len({trial.seed for trial in table}), 0, -1):
         if all(trial in ledger for trial in notebooks.trials(name, values | {"trials": most})):
             return {"trials": most}
     raise LookupError(f"{name}: a cell has no record in {ledger.root}")

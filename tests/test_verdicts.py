@@ -7,12 +7,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from poisonlib import experiments, papers
-from poisonlib.papers.means import Bounded, Student, mean, paired
+from poisonlib import papers
+from poisonlib.papers.means import Bounded, mean, paired
 from poisonlib.papers.printed import Printed, printed, together
 from poisonlib.papers.verdicts import CELL, FINDING, Asked, Question, answered, holm, judged
-
-RULES = experiments.rules()
 
 
 def hits(count, trials):
@@ -49,7 +47,7 @@ def test_a_difference_within_the_margin_is_none_however_certain():
 def test_agreement_is_two_one_sided_tests_of_the_printed_value_as_it_stands():
     asked = ask(hits(180, 400), 0.5, 20)
     low, high = asked.ours.interval(0.90)
-    assert (asked.within <= 0.05) == (0.4 < low and high < 0.6)
+    assert (asked.within <= 0.05) == (low > 0.4 and high < 0.6)
     binomial = [stats.binomtest(180, 400, p, side).pvalue for p, side in ((0.4, "greater"), (0.6, "less"))]
     assert asked.within == pytest.approx(max(binomial), abs=1e-9)
     assert ask(hits(20, 20), 1.0, 4).within == pytest.approx(0.9**20), "no rate lies above 1"
@@ -116,7 +114,8 @@ def tables(rng, cells, ours, theirs, rates):
 
 @pytest.mark.parametrize("ours", [12, 40])
 def test_at_equal_truths_a_table_of_sixteen_cells_is_seldom_said_to_differ(ours):
-    rng, rates = np.random.default_rng(6), [0.9, 0.9, 0.77, 0.86, 0.05, 0.4, 0.45, 0.72, 0.05, 0.55, 0.75, 0.6, 0.6, 0.81, 0.05, 0.2]
+    rng = np.random.default_rng(6)
+    rates = [0.9, 0.9, 0.77, 0.86, 0.05, 0.4, 0.45, 0.72, 0.05, 0.55, 0.75, 0.6, 0.6, 0.81, 0.05, 0.2]
     said = [{each.word for each in judged(list(tables(rng, 16, ours, 20, rates)))} for _ in range(60)]
     assert np.mean(["differs" in words for words in said]) <= 0.05
     assert all(words <= {"open", "agrees", "paper too small to tell"} for words in said if "differs" not in words)
@@ -182,8 +181,3 @@ def test_at_equal_truths_no_sentence_of_a_table_is_often_shown():
         asked = [question("lower", each, columns[0]) for each in columns[1:]]
         wrong += any(said.word != "undecided" for said in answered(asked))
     assert wrong / 200 <= 0.10 + 0.02  # five per cent each for holds and contradicted
-
-
-def test_the_rules_are_read_from_one_file():
-    assert (RULES.level, RULES.margin, RULES.gate) == (0.05, {"success": 0.10, "clean accuracy": 0.03}, 0.10)
-    assert isinstance(mean([0.9, 0.8], even=True), Student)

@@ -83,8 +83,8 @@ class Comparison:
         return pd.DataFrame([each.shown() for each in self.effects])
 
     def save(self, name: str, records: Sequence[Record]) -> Path:
-        """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path. Beside it, in ``outputs/claims``, the
-        evidence on each sentence of the paper is written (`dossier.dossier`).
+        """Write the comparison for the report, as ``outputs/tables/NAME.json``; returns the path. The evidence on each sentence of
+        the paper goes to ``outputs/claims`` (`dossier.dossier`).
 
         ``records`` are all that were made for it, clean controls included: they decide the setting that is stored.
         """
@@ -136,8 +136,8 @@ def compare(records: Sequence[Record], paper: str, table: str) -> Comparison:
     compared = _compared(claims, mine, every, trials)
     by_name = {(table, cell.claim.row, cell.claim.column): cell for cell in compared}
     findings = [each for each in load(paper).findings if _measured(by_name.get(each.less), by_name.get(each.more))]
-    asked = [[_question(each, by_name[each.less], by_name[each.more], every, planned) for each in findings] for planned in (True, False)]
-    verdicts, at_any_n = map(answered, asked)
+    pairs = [(each, by_name[each.less], by_name[each.more]) for each in findings]
+    verdicts, at_any_n = (answered([_question(*pair, every, planned) for pair in pairs]) for planned in (True, False))
     seen = effects([(cell.claim, cell.trials) for cell in compared if cell.trials], every)
     used = {own.setting.text for own in mine if own}
     behind = {record.key: record for record in records if record.setting in used}

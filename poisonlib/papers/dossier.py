@@ -1,4 +1,4 @@
-"""The evidence on each sentence of a paper, one JSON file a sentence: what it says, how it was judged, by which records, and the verdict."""
+"""The evidence on each sentence of a paper, one JSON file a sentence: how it was judged, by which records, and the verdict."""
 
 import hashlib
 import json

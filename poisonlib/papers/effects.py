@@ -1,4 +1,4 @@
-"""What each defence does to an attack: paired with undefended victims of the same seeds, in hits and in log-odds of the intended class."""
+"""What each defence does to an attack: in hits and in log-odds of the intended class, beside undefended victims of its seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class Effect:
         return "lowers" if self.lowers <= level else "raises" if self.raises <= level else "undecided"
 
     def shown(self) -> dict:
-        """For the reader: success in per cent and its difference in points with the 95 % interval; log-odds in natural logarithms."""
+        """For the reader: success in per cent, its difference in points with the 95 % interval, natural log-odds."""
         level = 1 - rules().level
         low, high = (100 * end for end in self.gap.interval(level)) if self.gap else (np.nan, np.nan)
         return {
@@ -87,14 +87,17 @@ def _effect(claim: Claim, cell: Cell, every: Sequence[Cell]) -> Effect | None:
     rates = [np.mean([hit for seed, hit in zip(c.seeds, c.success, strict=True) if seed in shared]) for c in (cell, plain)]
     sides = [1.0, 1.0] if difference is None else [float(difference.below(0.0)), float(difference.above(0.0))]
     left = shift(cell, clean, "greater") if clean else None
-    return Effect(claim.row, claim.column, *map(float, rates), difference, *sides, shift(cell, plain, "less"), left, barred(cell, every))
+    change, gate = shift(cell, plain, "less"), barred(cell, every)
+    return Effect(claim.row, claim.column, *map(float, rates), difference, *sides, change, left, gate)
 
 
 def _corrected(found: Sequence[Effect]) -> list[Effect]:
     """The effects with Holm's p-values. Those on success are over what is tested, those on log-odds over all that have them."""
     tested = [i for i, each in enumerate(found) if each.word != "not tested"]
-    lowers, raises = (dict(zip(tested, holm([getattr(found[i], side) for i in tested]), strict=True)) for side in ("lowers", "raises"))
-    made = [replace(each, lowers=lowers.get(i, each.lowers), raises=raises.get(i, each.raises)) for i, each in enumerate(found)]
+    made = list(found)
+    for side in ("lowers", "raises"):
+        for i, p in zip(tested, holm([getattr(found[i], side) for i in tested]), strict=True):
+            made[i] = replace(made[i], **{side: p})
     for side in ("shift", "left"):
         having = [i for i, each in enumerate(made) if getattr(each, side)]
         for i, p in zip(having, holm([getattr(made[i], side).p for i in having]), strict=True):

@@ -36,4 +36,3 @@ def _row(each: Finding, said: Verdict) -> dict[str, str]:
         "because": said.text,
         "note": each.note,
     }
-

@@ -34,7 +34,5 @@ def barred(cell: Cell, every: Sequence[Cell]) -> str:
     if beats is not None and float(beats.above(least)) <= rules().level:
         return ""
     rates = [100 * sum(each.success) / len(each.success) for each in (plain, clean)]
-    return (
-        f"the undefended attack succeeds in {rates[0]:.1f} % ({len(plain.seeds)} trials), its clean control in {rates[1]:.1f} %; it is "
-        f"not shown to beat it by more than {100 * least:g} points"
-    )
+    found = f"the undefended attack succeeds in {rates[0]:.1f} % ({len(plain.seeds)} trials), its clean control in {rates[1]:.1f} %"
+    return f"{found}; it is not shown to beat it by more than {100 * least:g} points"

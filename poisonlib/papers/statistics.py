@@ -62,8 +62,8 @@ def mean_rate(
 
     ``bounded``: nothing is assumed but the bounds (`means.Bounded`); Clopper and Pearson's where all rates are 0 or 1. ``t``:
     Student's, cut to [0, 1]; far narrower for few trials, but it covers only rates that spread evenly about their mean, as clean
-    accuracy does; where all are equal, ``bounded`` is used. ``planned=False``: the number of trials was not fixed beforehand, so the
-    interval is one that holds at every number at once (`means.Betting`, `means.Gaussian`).
+    accuracy does; where all are equal, ``bounded`` is used. ``planned=False``: the number of trials was not fixed beforehand, so
+    the interval is one that holds at every number at once (`means.Betting`, `means.Gaussian`).
     """
     check.one_of("method", method, ("bounded", "t"))
     return estimated(mean(_clustered(_values(rates, "rates"), clusters), even=method == "t", planned=planned), level)

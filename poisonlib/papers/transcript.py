@@ -144,8 +144,8 @@ class Finding:
     """What a replication can check, between cells named (table, row, column).
 
     ``lower`` and ``higher``: ``less`` lies below ``more`` (the kind says which of them the sentence is about). ``similar``: they
-    differ by at most the margin of their measure (`experiments.rules`), or by ``within``. ``below``: ``less`` lies under ``bound``; ``above``: ``more`` lies over it. ``holds`` is False
-    where the paper's own numbers do not bear its sentence out.
+    differ by less than the margin of their measure (`experiments.rules`), or ``within``. ``below``: ``less`` lies under ``bound``;
+    ``above``: ``more`` lies over it. ``holds`` is False where the paper's own numbers do not bear its sentence out.
     """
 
     id: str

@@ -1,9 +1,9 @@
 """Verdicts: what our trials say of a printed number, and of a sentence about two of them. Agreement is shown, never assumed.
 
-Three questions are asked of a cell. *The printed value*: does our rate lie within the margin of it, taken as it stands (two one-sided
-tests; Schuirmann 1987)? *Its count*: is it among those that our trials lead one to expect of the paper's? *Its n*: could so few trials
-have told our rate from the printed one (Simonsohn, *Small telescopes*, 2015)? The rules are those of `experiments.rules`; p-values are
-corrected by Holm (1979) over a table.
+Three questions are asked of a cell. *The printed value*: does our rate lie within the margin of it, taken as it stands (two
+one-sided tests; Schuirmann 1987)? *Its count*: is it among those that our trials lead one to expect of the paper's? *Its n*: could
+so few trials have told our rate from the printed one (Simonsohn, *Small telescopes*, 2015)? The rules are those of
+`experiments.rules`; p-values are corrected by Holm (1979) over a table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ class CellVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What our trials say of a sentence: a word, a sentence that gives the numbers behind it, and the p-values before correction."""
+    """What our trials say of a sentence: a word, the numbers behind it in words, and the p-values before correction."""
 
     word: str
     text: str

@@ -14,7 +14,7 @@ CONTROL = {"mfc": "white", "ms": 4.5, "ls": "", "clip_on": False}  # a clean con
 def recipes(attacked: Mapping[str, Sequence[Record]], controls: Mapping[str, Sequence[Record]] | None = None):
     """Poison success over the transfer of the poisons: a mark for each recipe, by its label, with 95 % intervals both ways.
 
-    The transfer is `CraftReport.transfer`; its interval is Student's, that of success Wilson's where a trial has one target. A
+    The transfer is `CraftReport.transfer`; its interval is Student's, that of success Clopper and Pearson's. A
     small hollow mark of the same shape and colour is the recipe's clean control. It has no poisons, so it stands below its
     recipe's. Raises ValueError without any recipe, for a record that holds no transfer, and for a control of no recipe.
     """

@@ -1,7 +1,7 @@
 """Ways of judging a mean by one value a trial, each with p-values for every bound and the interval that belongs to them.
 
-Two ask how values spread (`Bounded`: any way in [0, 1]; `Student`: evenly), for a number of trials that was fixed beforehand; `Betting`
-and `Gaussian` are their counterparts for any number, and stay valid where one looks after each trial and stops when something shows.
+`Bounded` (values spread in any way in [0, 1]) and `Student` (evenly) are for a number of trials that is fixed beforehand. `Betting`
+and `Gaussian` are their counterparts for any number: they stay valid where one looks after each trial and stops when one likes.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every way of judging a mean has in common: a p-value for each bound, and the interval of the bounds that are not rejected."""
+"""What every way of judging a mean has in common: a p-value for each bound, and the interval of those that are not rejected."""
 
 import abc
 from typing import ClassVar

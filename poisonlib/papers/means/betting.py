@@ -1,7 +1,7 @@
 """A bet against a bound, which may be looked at after every trial: valid however often, and whenever one stops.
 
-Waudby-Smith & Ramdas, *Estimating means of bounded random variables by betting* (2024); the mixture over stakes is Cover's universal
-portfolio (Orabona & Jun, arXiv:2110.14099). By Ville's inequality a fair game multiplies the stake by 1/p with probability p at most.
+Waudby-Smith & Ramdas, *Estimating means of bounded random variables by betting* (2024); the mixture over stakes is Cover's
+universal portfolio (Orabona & Jun, arXiv:2110.14099). In a fair game capital ever grows 1/p-fold with probability p (Ville).
 """
 
 from dataclasses import dataclass

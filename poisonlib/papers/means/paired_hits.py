@@ -1,7 +1,8 @@
 """The difference of two shares of hits in the same trials: McNemar's mid-p test and Tango's score interval.
 
-Fagerland, Lydersen & Laake, *The McNemar test for binary matched-pairs data: mid-p and asymptotic are better than exact conditional*
-(2013); Tango, *Equivalence test and confidence interval for the difference in proportions for the paired-sample design* (1998).
+Fagerland, Lydersen & Laake, *The McNemar test for binary matched-pairs data: mid-p and asymptotic are better than exact
+conditional* (2013); Tango, *Equivalence test and confidence interval for the difference in proportions for the paired-sample
+design* (1998).
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ._mean import Mean, Numbers
 
 @dataclass(frozen=True)
 class PairedHits(Mean):
-    """``gained`` trials hit in the first arm alone, ``lost`` in the second alone, of ``trials``. The mean is that of first - second.
+    """``gained`` trials hit in the first arm alone, ``lost`` in the second, of ``trials``; the mean is that of first - second.
 
     At the bound 0 the p-value is McNemar's mid-p, elsewhere that of Tango's score, which is McNemar's asymptotic one at 0.
     """
@@ -37,7 +38,7 @@ class PairedHits(Mean):
 
 
 def _mid_p(gained: int, lost: int) -> float:
-    """The probability of more gains than these among so many discordant trials, and half of that of as many, if both are as likely."""
+    """The probability of more gains than these among the discordant trials, and half of that of as many, if both are as likely."""
     from scipy.stats import binom
 
     both = gained + lost
