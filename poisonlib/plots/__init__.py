@@ -1,5 +1,7 @@
 """Pictures of records and image sets: pure functions that return matplotlib figures. Colours are safe for the colour-blind."""
 
+from .audit import audit_cells as audit_cells
+from .audit import audit_errors as audit_errors
 from .certified import Panel as Panel
 from .certified import certified as certified
 from .forest import forest as forest
