@@ -66,6 +66,9 @@ class TestEveryNotebook:
             more = notebooks.trials(name, few | {"more_defences": "mixup(k=3); cutout + mixup(k=3)"})
             added = {trial.defence.label for trial in more} - {trial.defence.label for trial in notebooks.trials(name, few)}
             assert {label.split(" + laplace")[0] for label in added} == {"mixup(k=3)", "cutout + mixup(k=3)"}
+        if "released" in parameters:
+            plain, whole = (set(notebooks.trials(name, {"trials": 1, "released": released})) for released in (False, True))
+            assert plain < whole, "the trials of side questions are planned and run with the others"
 
     def test_cells_are_short_and_define_nothing(self, name):
         for cell in code_cells(name):
