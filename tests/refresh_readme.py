@@ -1,6 +1,6 @@
-"""``make readme``: the README's tables, paper beside ours, from the tables under ``outputs/reference``.
+"""``make readme``: the README's table and RESULTS.md, paper beside ours, from the tables under ``outputs/reference``.
 
-First come both papers' Table 1 on all of CIFAR-10, as far as there are records; then each table, with a row for every run.
+The README shows each of the papers' tables once, at the largest scale that it was run at; RESULTS.md shows them at every scale.
 """
 
 import json
@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from poisonlib import papers, paths
+from poisonlib.experiments import rules
+from poisonlib.papers.verdicts import CELL
+
+from .result_lines import Line, footer, lines, markdown, missing
 
 BEGIN, END = "<!-- results: written by make readme -->", "<!-- end of results -->"
 
@@ -21,6 +25,35 @@ class Place(NamedTuple):
     scenario: str
 
 
+class Found(NamedTuple):
+    """A run's table: the notebook that makes it, its place, and the content of its file."""
+
+    run: str
+    notebook: str
+    place: Place
+    content: dict
+
+    @property
+    def claimed(self) -> papers.Table:
+        """What the paper prints."""
+        return papers.load(self.place.paper).table(self.place.table)
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of the table, run or not."""
+        return lines(self.content, self.claimed)
+
+    @property
+    def title(self) -> str:
+        """``"DP-InstaHide, Table 1"``."""
+        return f"{SHORT[self.place.paper]}, {self.claimed.place}"
+
+    @property
+    def about(self) -> str:
+        """What the figures must be labelled with, and what was not run."""
+        return "; ".join(filter(None, [footer(self.content["setting"]), missing(self.lines)]))
+
+
 TABLES = {  # by notebook
     "strong_augmentation_table1": Place("strong_augmentation", "table1", "backdoor"),
     "strong_augmentation_table2": Place("strong_augmentation", "table2", "targeted"),
@@ -29,110 +62,130 @@ TABLES = {  # by notebook
     "dp_instahide_table3": Place("dp_instahide", "table3", "targeted_imagenet"),
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
 }
-FIRST = {name: TABLES[name] for name in ("dp_instahide_table1", "strong_augmentation_table1")}
-RUNS = ("fast", "quick", "laptop")
-FULL = "fast"  # the run that is on all of CIFAR-10
+SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide"}
+RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale to the smallest
+SCALES = {  # what a run's data are
+    "paper": "the paper's data, networks and schedules",
+    "small": "all of CIFAR-10, the paper's network, fewer epochs",
+    "fast": "all of CIFAR-10, small network and few epochs",
+    "laptop": "part of CIFAR-10 or of Imagenette",
+    "quick": "digits",
+}
 REFERENCE = paths.root() / "outputs" / "reference"
 
+LEGEND = """*ours*: per cent, the mean over n trials with its 95 % interval. *control*: how often networks trained on clean images
+do what the attacker wants. A verdict in brackets: data, network or schedule are not the paper's, so it tells how far this set-up is
+from the paper's. The margin is {success:.0f} points for success and {accuracy:.0f} for accuracy.
 
-def results() -> str:
-    """Markdown: Table 1 on all of CIFAR-10, then each table with our mean and its 95 % interval for every reference run."""
-    tables = [_table(name, place.paper, place.table) for name, place in TABLES.items()]
-    return "\n\n".join([BEGIN, *full(FULL), *tables, END])
+{words}
+- A dash: nothing is compared, as the paper prints no number, there is one trial, or the undefended attack is not shown to beat its
+  clean control."""
+
+PAGE = """# Results
+
+Every table of the papers that was run, at every scale, paper beside ours. `make readme` writes this page, and the shorter table of
+the README, from the records under `outputs/reference`; the notebooks show the same with figures and with what the papers' sentences
+come to.
+
+{legend}
+
+*patch, 10 % of the class*: the share of the images of one class that bear the trigger. *adaptive*: the attacker's surrogate was
+trained under the defence. *n*: a trial is one pair of classes with one trigger (patch; the rate over the test images that bear it),
+or one target image (gradient matching; hit or missed). *value, count, n*: the three answers behind a verdict on success: our rate
+and the printed value as it stands; the paper's count, as our trials lead one to expect it; the probability that as few trials as
+the paper's had told our rate from the printed one. *a trial takes*: the processor time of one trial.
+
+Below each table: data, network and schedule; the distinct records behind it, each counted once, clean controls included; their
+device; the commit that made them, with a + where files of the checkout differed from it."""
 
 
-def full(run: str) -> list[str]:
-    """A heading and, for each paper's Table 1, its cells beside ours with n, verdicts and costs; [] where nothing was run."""
-    found = {name: table for name in FIRST if (table := _load(run, name))}
-    tables = [_full(name, FIRST[name], table) for name, table in found.items()]
-    return [FULL_HEADING.format(run=run), *tables] if tables else []
+def legend() -> str:
+    """What columns and verdicts mean, by the rules of the package."""
+    margin, words = rules().margin, "\n".join(f"- *{word}*: {meaning}." for word, meaning in CELL.items())
+    return LEGEND.format(success=100 * margin["success"], accuracy=100 * margin["clean accuracy"], words=words)
 
 
-FULL_HEADING = """**All of CIFAR-10: Table 1 of both papers** (profile `{run}`)
-
-Per cent, means with 95 % intervals. *patched*: the share of the images of one class. *control*: how often a clean network takes
-patched images for that class. *core-minutes*: the processor time of a trial. The network and its schedule are not the papers', so a
-verdict tells how far this set-up is from the paper's; *underpowered* means that more trials are needed."""
-
-
-def _full(name: str, place: Place, found: dict) -> str:
-    """A row for each share of patched images and each defence of the paper, success and accuracy side by side."""
-    claimed = papers.load(place.paper).table(place.table)
-    ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
-    lines = [
-        f"*{papers.load(place.paper).about['title']}*, {claimed.place}, n = {claimed.claims[0].trials} (`{name}.ipynb`)",
-        "",
-        "| patched | defence | n | success: paper | ours | control | verdict | accuracy: paper | ours | verdict | a trial takes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+def short() -> str:
+    """Markdown between the README's two marks: each table of a paper at the largest scale that it was run at, as one table."""
+    largest: dict[str, Found] = {}
+    for found in every():
+        largest.setdefault(found.notebook, found)
+    if not largest:
+        return f"{BEGIN}\n\n{END}"
+    header = [
+        "paper, its n; our run",
+        "attack",
+        "defence",
+        "success: paper",
+        "ours",
+        "verdict",
+        "accuracy: paper",
+        "ours",
+        "verdict",
     ]
-    for share in sorted({claim.means["poison_rate"] for claim in claimed.claims}, reverse=True):
-        for row in claimed.rows:
-            pair = {c.measure: c for c in claimed.claims if c.row == row and c.means["poison_rate"] == share and c.printed}
-            if pair:
-                lines.append(_line(f"{share:.0%}", row, *(_sides(pair[m], ours) for m in ("success", "clean accuracy"))))
-    return "\n".join([*lines, "", f"- {_setting(found['setting'])}"])
+    table = markdown(header, [row for found in largest.values() for row in _short(found)])
+    notes = "\n".join(f"- {found.title}, `{found.run}` ({SCALES[found.run]}): {found.about}" for found in largest.values())
+    return "\n\n".join([BEGIN, table, notes, legend(), END])
 
 
-def _sides(claim: papers.Claim, ours: dict[tuple[str, str], dict]) -> dict:
-    """What one of the paper's cells and ours have to say, as text; ours is empty where it was not run."""
-    cell = ours.get((claim.row, claim.column), {})
-    measured = f"{cell['ours %']} ({cell['95 % interval']})" if cell else ""
-    word = cell.get("verdict", "").strip("()").removesuffix(": other setting")
-    chance, n, work = (str(cell.get(key, "")) for key in ("chance %", "n", "time a trial"))
-    return {"paper": claim.printed, "ours": measured, "verdict": word, "control": chance, "n": n, "work": work}
+def _short(found: Found) -> list[list[str]]:
+    """The rows of one table: those that were run, with its name and the attack's where they change."""
+    rows, before = [], ""
+    for line in (line for line in found.lines if line.run and not line.ours_alone):
+        first = f"**{found.title}**, n = {found.claimed.claims[0].trials}; `{found.run}`" if not rows else ""
+        success, accuracy = line.success, line.accuracy
+        ours = f"{success.ours}, n = {success.n}" + f"; control {success.control}" * bool(success.control)
+        sides = [success.paper, ours, success.verdict, accuracy.paper, accuracy.ours, accuracy.verdict]
+        rows.append([first, line.attack if line.attack != before else "", line.defence, *sides])
+        before = line.attack
+    return rows
 
 
-def _line(share: str, row: str, success: dict, accuracy: dict) -> str:
-    hits = [success[key] for key in ("paper", "ours", "control", "verdict")]
-    right = [accuracy[key] for key in ("paper", "ours", "verdict")]
-    return "| " + " | ".join([share, f"**{row}**", success["n"], *hits, *right, success["work"]]) + " |"
+def page() -> str:
+    """RESULTS.md: an introduction, then each table at every scale, the largest first."""
+    parts = [PAGE.format(legend=legend())]
+    for name in TABLES:
+        for place, found in enumerate(each for each in every() if each.notebook == name):
+            parts += [_heading(found)] * (place == 0) + _long(found)
+    return "\n\n".join(parts) + "\n"
 
 
-def _table(name: str, paper: str, table: str) -> str:
-    claimed = papers.load(paper).table(table)
-    runs = {run: found for run in RUNS if (found := _load(run, name))}
-    lines = [f"**{papers.load(paper).about['title']}, {claimed.place}** (`{name}.ipynb`)", ""]
-    lines += [
-        "| | | " + " | ".join(column.name.title() for column in claimed.columns) + " |",
-        "|" + "---|" * (len(claimed.columns) + 2),
-    ]
-    for row in claimed.rows:
-        printed = [claimed_cell.printed or "" for claimed_cell in claimed.claims if claimed_cell.row == row]
-        lines.append(f"| **{row}** | paper, n = {claimed.claims[0].trials} | " + " | ".join(printed) + " |")
-        for run, found in runs.items():
-            ours = [_cell(found, row, column.name) for column in claimed.columns]
-            if any(ours):
-                lines.append(f"| | {run} | " + " | ".join(ours) + " |")
-    return "\n".join([*lines, "", *(f"- *{run}*: {_setting(found['setting'])}" for run, found in runs.items())])
+def _heading(found: Found) -> str:
+    title = papers.load(found.place.paper).about["title"]
+    said = f"*{title}*, {found.claimed.place}, n = {found.claimed.claims[0].trials}; `notebooks/{found.notebook}.ipynb`"
+    return f"## {found.title}\n\n{said}"
 
 
-def _setting(of: dict) -> str:
-    """In one line what the figures of a run must be labelled with."""
-    precision = f", {of['precision']}" * (of["precision"] != "fp32")
-    return f"`{of['data']}`, `{of['network']}`, {of['epochs']} epochs{precision}, {of['trials']} trials; {of['device']}"
+def _long(found: Found) -> list[str]:
+    """A heading, the lines that were run, and their footer."""
+    first = ["attack", "defence", "n", "success: paper", "ours", "control", "verdict", "value, count, n"]
+    header = [*first, "accuracy: paper", "ours", "verdict", "a trial takes"]
+    rows = []
+    for line in (line for line in found.lines if line.run):
+        success, accuracy = line.success, line.accuracy
+        hits = [success.paper, success.ours, success.control, success.verdict, success.answers]
+        right = [accuracy.paper, accuracy.ours, accuracy.verdict]
+        rows.append([line.attack, line.defence, success.n or accuracy.n, *hits, *right, success.work or accuracy.work])
+    return [f"### `{found.run}`: {SCALES[found.run]}", markdown(header, rows), f"- {found.about}"]
 
 
-def _load(run: str, name: str) -> dict | None:
-    path = REFERENCE / run / "tables" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _cell(found: dict, row: str, column: str) -> str:
-    for cell in found["cells"]:
-        if (cell["row"], cell["column"]) == (row, column):
-            return f"{cell['ours %']} ({cell['95 % interval']}), n = {cell['n']}"
-    return ""
+def every() -> list[Found]:
+    """All tables under ``outputs/reference``, run by run, the largest scale first."""
+    wanted = [(run, name, REFERENCE / run / "tables" / f"{name}.json") for run in RUNS for name in TABLES]
+    there = [(run, name, path) for run, name, path in wanted if path.exists()]
+    return [Found(run, name, TABLES[name], json.loads(path.read_text(encoding="utf-8"))) for run, name, path in there]
 
 
 def written(readme: str) -> str:
-    """The README with the table between its two marks made anew."""
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: results(), readme, flags=re.DOTALL)
+    """The README with what stands between its two marks made anew."""
+    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: short(), readme, flags=re.DOTALL)
 
 
 def write() -> None:
-    """Make the README's tables anew."""
+    """Make the README's table and RESULTS.md anew."""
     path = Path(paths.root() / "README.md")
     path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.with_name("RESULTS.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

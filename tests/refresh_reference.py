@@ -5,20 +5,26 @@ those in FOLDER, by default ``outputs/reference/RUN/trials``.
 
 A run is named after the profile that it was made with. Its table of a paper takes those of its records that have the profile's data
 set, network, schedule and values of attacks, the attack that the table's columns ask for or its clean control, and a defence of the
-table or none. Where a profile leaves the precision to the machine, the records of the most frequent one are taken.
+table or none; beside a filter also the random removal of as many images. Records of the seeds on which a profile's numbers were
+chosen, or of earlier ones than it begins with, are left out. Where a profile leaves the precision to the machine, the records of
+the most frequent one are taken.
 """
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from poisonlib import attacks, papers, registry
 from poisonlib.attacks import Attack
 from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
 from poisonlib.experiments.profiles import Profile
-from poisonlib.papers.belonging import alike, attacked_as, belongs, columns
+from poisonlib.experiments.spec import canonical
+from poisonlib.filters.random_removal import RandomRemoval
+from poisonlib.papers.belonging import attacked_as, belongs, columns
 
 from .refresh_readme import REFERENCE, RUNS, TABLES, Place
 
@@ -26,25 +32,53 @@ VARIED = ("adaptive", "poison_rate", "variant")  # values of an attack that note
 
 
 def content(records: list[Record], run: str, place: Place) -> dict | None:
-    """What the table's file holds; None where no trial of the run measures a cell of the paper."""
-    if run not in profiles(place.scenario):
-        return None
+    """What the table's file holds; None where no trial of the run measures a cell of the paper.
+
+    Its setting is that of the distinct records behind the table, and says how many of them are clean controls.
+    """
     mine = chosen(records, run, place)
     compared = papers.compare(mine, place.paper, place.table)
-    return compared.content(mine) if any(cell.ours and cell.claim.printed for cell in compared.cells) else None
+    if not any(cell.ours and cell.claim.printed for cell in compared.cells):
+        return None
+    clean = controls(mine, compared.records)
+    found = compared.content([*compared.records, *clean])
+    return found | {"setting": found["setting"] | {"controls": str(len(clean))}}
 
 
 def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
-    """The records of a run that its table of a paper is made of."""
+    """The records of a run that its table of a paper is made of; [] where the table's scenario has no such profile."""
+    if run not in profiles(place.scenario):
+        return []
     table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
+    mine = [record for record in mine if not tuned(record.seed, profile(place.scenario, run))]
     counts = Counter(record.trial.numerics for record in mine)
     mine = [record for record in mine if record.trial.numerics == max(counts, key=counts.get)]
     attacked = [r for r in mine if any(attacked_as(r.trial, column) for column in columns(table))]
-    kept = [r for r in attacked if not r.trial.defence.parts or any(belongs(r.trial, claim) for claim in table.claims)]
-    names = {record.spec["attack"]["name"] for record in kept}
-    defences = list(dict.fromkeys(record.trial.defence for record in kept))
-    clean = [r for r in mine if r.trial.attack.clean and r.spec["attack"]["name"] in names]
-    return kept + [r for r in clean if any(alike(r.trial.defence, each) for each in defences)]
+    kept = [r for r in attacked if not r.trial.defence.parts or any(belongs(as_filtered(r.trial), claim) for claim in table.claims)]
+    return kept + controls(mine, kept)
+
+
+def tuned(seed: int, scale: Profile) -> bool:
+    """Whether a profile's numbers were chosen on this seed, or its tables begin with later ones."""
+    ranges = re.findall(r"(\d+) to (\d+)", scale.tuned)
+    return seed < scale.first_seed or any(int(first) <= seed <= int(last) for first, last in ranges)
+
+
+def controls(records: Iterable[Record], attacked: Iterable[Record]) -> list[Record]:
+    """The clean controls among the records, each once: those of the same attack, defence and seed as one of the attacked."""
+    wanted = {_without_poison(record) for record in attacked}
+    return list({r.key: r for r in records if r.trial.attack.clean and _without_poison(r) in wanted}.values())
+
+
+def _without_poison(record: Record) -> tuple[str, str, int]:
+    return record.spec["attack"]["name"], canonical(record.trial.defence.describe()), record.seed
+
+
+def as_filtered(trial: Trial) -> Trial:
+    """The trial with the filter beside which its random removal stands; any other trial as it is."""
+    if not isinstance(trial.defence.filter, RandomRemoval):
+        return trial
+    return replace(trial, defence=replace(trial.defence, filter=trial.defence.filter.counted))
 
 
 def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Record]:

@@ -1,18 +1,19 @@
-"""Keeping a profile's records: which are taken, the tables and the README's first ones, and executed copies of notebooks."""
+"""Keeping a profile's records: which are taken, the tables made of them, the README's and RESULTS.md, and copies of notebooks."""
 
 import dataclasses
 import json
+import sys
 
 import nbformat
 import pytest
 
-from poisonlib import experiments, notebooks, registry
+from poisonlib import experiments, notebooks, paths, registry
 from poisonlib.experiments import Ledger
 from poisonlib.experiments.record import Cost
 from poisonlib.training import Numerics
 
 from . import invent, publish, refresh_notebooks, refresh_readme, refresh_reference
-from .refresh_readme import TABLES, full, written
+from .refresh_readme import TABLES, legend, page, written
 from .refresh_reference import content, kept, of_profile
 
 WHOLE, TENTH = "patch(poison_rate=1.0)", "patch(poison_rate=0.1)"
@@ -25,7 +26,7 @@ def made(trials, processor=540.0):
     """Records with invented outcomes: core-minutes 9, and accuracy 92 %."""
     found = []
     for trial in trials:
-        hits = 0.01 if trial.attack.clean else SUCCESS[trial.defence.label]
+        hits = 0.01 if trial.attack.clean else SUCCESS.get(trial.defence.label, 0.5)
         record = invent.record(trial, round(100 * hits), 100, ((920 + trial.seed, 1000),) * 10)
         found.append(dataclasses.replace(record, cost=Cost(600.0, {}, 1, processor)))
     return found
@@ -46,6 +47,10 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
     (tmp_path / "README.md").write_text(f"# poisonlib\n{refresh_readme.BEGIN}\n{refresh_readme.END}\n")
     return tmp_path
+
+
+def of_commit(record, commit):
+    return dataclasses.replace(record, environment=dataclasses.replace(record.environment, commit=commit))
 
 
 def ledger(folder, records):
@@ -70,7 +75,7 @@ class TestPublish:
             path.stat().st_size < 2**14 and path.read_text().count("\n") == 1 for path in home.glob("reference/fast/trials/*/*")
         )
 
-    def test_it_says_n_by_cell_and_writes_the_tables_and_the_readme(self, home):
+    def test_it_says_n_by_cell_and_writes_the_tables_the_readme_and_the_results(self, home):
         said = list(publish.publish("fast", ledger(home, made(every()))))
         assert said[1] == "strong_augmentation_table1"
         columns = {
@@ -82,8 +87,9 @@ class TestPublish:
         assert said[2] == "    Baseline: " + ", ".join(f"{name}: {n}" for name, n in columns.items())
         assert {path.stem for path in home.glob("reference/fast/tables/*")} == {"strong_augmentation_table1", "dp_instahide_table1"}
         readme = (home / "README.md").read_text(encoding="utf-8")
-        assert readme.startswith("# poisonlib\n") and "All of CIFAR-10: Table 1 of both papers" in readme
+        assert readme.startswith("# poisonlib\n") and "**DP-InstaHide, Table 1**, n = 20; `fast`" in readme
         assert written(readme) == readme
+        assert (home / "RESULTS.md").read_text(encoding="utf-8") == page()
 
     def test_a_record_made_anew_takes_the_place_of_the_older_one(self, home):
         first = made(every())
@@ -93,11 +99,48 @@ class TestPublish:
         assert [record.code for record in kept("fast") if record.key == again.key] == ["new"]
         assert " 0 new, 0 replaced" in next(iter(publish.publish("fast", ledger(home, [again]))))
 
+    @pytest.mark.parametrize(("commit", "why"), [(None, "it names no commit"), ("abc+", "its commit, abc+, had changes that")])
+    def test_records_of_an_unknown_commit_are_refused_by_name_and_the_rest_is_kept(self, home, monkeypatch, capsys, commit, why):
+        bad, *good = made(every())
+        source = ledger(home, [of_commit(bad, commit), *good])
+        monkeypatch.setattr(sys, "argv", ["publish", "fast", str(source.root)])
+        assert publish.main() == 1
+        first, second, *_, last = capsys.readouterr().out.splitlines()
+        assert first.startswith(f"refused: seed 0 of patch(poison_rate=1.0) under none ({bad.key}): {why}")
+        assert second.startswith(f"{len(good)} records of fast: {len(good)} new, 0 replaced; ")
+        assert last.startswith("1 records were refused: ")
+        assert {record.key for record in kept("fast")} == {record.key for record in good}
+        source.put(bad)
+        assert publish.main() == 0
+        assert {record.key for record in kept("fast")} == {record.key for record in (bad, *good)}
+
+    def test_a_record_of_a_changed_checkout_takes_no_older_ones_place_but_one_that_is_kept_stays(self, home):
+        first, *rest = made(every())
+        list(publish.publish("fast", ledger(home, [first, *rest])))
+        again = of_commit(first, "def+")
+        said = list(publish.publish("fast", ledger(home, [again])))
+        assert said[0].startswith("refused: ") and "0 new, 0 replaced" in said[1]
+        assert [record.environment.commit for record in kept("fast") if record.key == first.key] == ["abc"]
+        Ledger.open(home / "reference/fast/trials").put(again)  # as an older version kept it
+        assert "0 new, 0 replaced" in next(iter(publish.publish("fast", ledger(home, [again]))))
+
     def test_what_is_not_there_is_said(self, home):
         with pytest.raises(LookupError, match="no scenario has a profile 'faster'"):
             next(publish.publish("faster", Ledger.open(home / "trials")))
-        with pytest.raises(LookupError, match="has no record of the profile fast"):
+        with pytest.raises(LookupError, match=r"has no record of the profile fast$"):
             next(publish.publish("fast", ledger(home, made(every(profile="quick", trials=1)))))
+        with pytest.raises(LookupError, match="has no record of the profile fast that can be kept"):
+            list(publish.publish("fast", ledger(home, [of_commit(record, None) for record in made(every(trials=1))])))
+
+
+CHANGED = {"a4af36c262b7+", "b72cb10e46e5+", "d854893076fb+", "229ceee99279+", "402e2a77ad95+", "81dda5b6ee0a+"}
+
+
+def test_no_further_record_of_a_changed_checkout_is_kept():
+    """Those of these commits were kept before they were refused."""
+    root = paths.root() / "outputs" / "reference"
+    records = [record for run in root.iterdir() for record in Ledger.open(run / "trials")]
+    assert {record.environment.commit for record in records if publish.unfit(record)} <= CHANGED
 
 
 class TestTables:
@@ -107,6 +150,14 @@ class TestTables:
         found = content([invent.record(trial, 1) for trial in table], "fast", TABLES["strong_augmentation_table2"])
         rows = {cell["row"]: cell["paper"] for cell in found["cells"]}
         assert rows == {"Baseline": "92.08", "MaxUp-cutout": "86.05"}
+
+    def test_seeds_on_which_the_profile_was_tuned_and_earlier_ones_are_in_no_table(self):
+        at = {"attack": "gradient_matching", "trials": 1}
+        table = [experiments.grid("targeted", "quick", first_seed=seed, **at)[0] for seed in (5, 100, 199, 200, 239, 250)]
+        (cell, *_) = content([invent.record(trial, 1) for trial in table], "quick", TABLES["strong_augmentation_table2"])["cells"]
+        assert cell["n"] == 3
+        assert refresh_reference.tuned(310, experiments.profile("backdoor", "quick"))
+        assert not refresh_reference.tuned(316, experiments.profile("backdoor", "quick"))
 
     def test_records_of_the_rarer_precision_are_left_out(self):
         bf16, fp32 = every(trials=3), every(trials=1, numerics=Numerics("fp32"))
@@ -126,42 +177,134 @@ class TestTables:
         gone = dataclasses.replace(known, spec=known.spec | {"model": {"name": "gone_package.Net"}})
         assert of_profile([gone, known], "backdoor", "fast") == [known]
 
+    def test_random_removal_stays_beside_the_filter_whose_control_it_is(self):
+        def tenth(*defences):
+            return made(experiments.grid("backdoor", "quick", attack=TENTH, defence=[*defences], trials=2))
 
-class TestReadme:
-    def blocks(self, home, records):
-        list(publish.publish("fast", ledger(home, records)))
-        return full("fast")
+        found = content(tenth("none", "spectral_signatures", *REMOVALS), "quick", TABLES["dp_instahide_table1"])
+        assert list(dict.fromkeys(cell["row"] for cell in found["cells"])) == ["BASELINE", "SS", *REMOVALS[:2]]
+        assert found["setting"]["trials"] == "8", "what stands beside no filter of the table is left out"
 
-    def test_each_cell_has_the_papers_value_ours_n_verdict_and_core_minutes(self, home):
-        heading, *tables = self.blocks(home, made(every()))
-        assert "underpowered" in heading and [table.count("\n| 1") for table in tables] == [8, 6]
+    def test_each_record_behind_a_table_counts_once_and_controls_are_told_apart(self):
+        records = made(every())  # four seeds of three cells and of their controls, two of three cells
+        name = "strong_augmentation_table1"
+        alone = experiments.grid("backdoor", "fast", attack="patch(poison_rate=0.0)", first_seed=50, trials=1, numerics=BF16)
+        unused = [*records, *records, *made(alone), *made(every(numerics=Numerics("fp32"), trials=1))]
+        for given in (records, unused):
+            setting = content(given, "fast", TABLES[name])["setting"]
+            assert (setting["trials"], setting["controls"]) == ("30", "12")
+            assert (setting["commit"], setting["device"]) == ("abc", "cpu: test")
+
+    def test_every_commit_and_device_is_named(self):
+        first, *rest = made(every())
+        moved = dataclasses.replace(first.environment, commit="def", device="cpu: other")
+        setting = content([*rest, dataclasses.replace(first, environment=moved)], "fast", TABLES["dp_instahide_table1"])["setting"]
+        assert set(setting["commit"].split("; ")) == {"abc", "def"}
+        assert set(setting["device"].split("; ")) == {"cpu: test", "cpu: other"}
+
+
+REMOVALS = [
+    "random_removal",
+    "random_removal(draw=1)",
+    "random_removal(inner='deep_knn')",
+]
+
+
+def cells(line):
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+class TestShown:
+    @pytest.fixture
+    def shown(self, home):
+        """A function that publishes records, run by run, and gives the README's part and RESULTS.md."""
+
+        def publish_all(**runs):
+            for run, records in runs.items():
+                list(publish.publish(run, ledger(home / run, records)))
+            return (home / "README.md").read_text(encoding="utf-8"), (home / "RESULTS.md").read_text(encoding="utf-8")
+
+        return publish_all
+
+    def test_the_readme_has_a_line_for_each_attack_and_defence(self, shown):
+        readme, _ = shown(fast=made(every()))
+        header, _, *rows = [cells(line) for line in readme.splitlines() if line.startswith("|")]
+        assert header == [
+            "paper, its n; our run",
+            "attack",
+            "defence",
+            *["success: paper", "ours", "verdict"],
+            *["accuracy: paper", "ours", "verdict"],
+        ]
+        ours = "**Strong augmentation, Table 1**, n = 4; `fast`"
+        assert [row[0] for row in rows] == [ours, *[""] * 5, "**DP-InstaHide, Table 1**, n = 20; `fast`", *[""] * 5]
+        assert [row[1] for row in rows[:6]] == ["patch, 100 % of the class", "", "", "patch, 10 % of the class", "", ""]
+        _, _, defence, paper, hits, verdict, accuracy, right, said = rows[2]
+        assert (defence, paper, accuracy) == ("**CutMix**", "36%", "94%")
+        assert hits.startswith("24.0 (") and hits.endswith("), n = 4; control 1.0")
+        assert right.startswith("92.2 (") and (rows[0][5], said) == ("(open)", "(agrees)")
+        assert verdict == "-", "with four trials the undefended attack is not shown to beat its control"
+
+    def test_below_it_stand_set_up_records_device_commit_and_what_was_not_run(self, shown):
+        readme, results = shown(fast=made(every()))
         scale = experiments.profile("backdoor", "fast")
-        setting = (
-            f"- `cifar(classes=10)`, `{registry.label(scale.model)}`, {scale.recipe.epochs} epochs, bf16, 30 trials; cpu: test"
-        )
-        assert tables[1].endswith(setting) and "(`strong_augmentation_table1.ipynb`)" in tables[1]
-        (row,) = (line for line in tables[1].splitlines() if "**CutMix**" in line and line.startswith("| 100%"))
-        patched, defence, n, paper, ours, control, verdict, accuracy, right, said, work = row.strip("| ").split(" | ")
-        assert (patched, defence, n, paper, accuracy) == ("100%", "**CutMix**", "4", "36%", "94%")
-        assert ours.startswith("24.0 (") and right.startswith("92.2 (") and control == "1.0"
-        assert verdict == "underpowered" and said in ("underpowered", "compatible") and work == "9 core-minutes"
+        about = f"`cifar(classes=10)`, `{registry.label(scale.model)}`, {scale.recipe.epochs} epochs, bf16"
+        about += "; 30 records, 12 of them clean controls; cpu: test; commit abc"
+        assert f"- Strong augmentation, Table 1, `fast` (all of CIFAR-10, small network and few epochs): {about}\n" in readme
+        assert readme.count(f"{about}; not run: *SS*, *AC* (patch, 10 % of the class)\n") == 1
+        assert results.count(about) == 2
 
-    def test_cells_that_were_not_run_stay_empty(self, home):
-        tables = "\n".join(self.blocks(home, made(every())))
-        (row,) = (line for line in tables.splitlines() if "**AC**" in line)
-        assert row == "| 10% | **AC** |  | 44.0% |  |  |  | 89.4% |  |  |  |"
+    def test_the_readme_shows_the_largest_scale_and_the_results_every_one(self, shown):
+        matching = experiments.grid("targeted", "quick", attack="gradient_matching", defence=["none", "mixup"], trials=3)
+        small = [*made(every(profile="quick")), *(invent.record(trial, 1) for trial in matching)]
+        readme, results = shown(quick=small, fast=made(every()))
+        named = [cells(line)[0] for line in readme.splitlines() if line.startswith("| **")]
+        assert [name.split("**, ")[1] for name in named] == [f"n = {n}; `{run}`" for n, run in PLACES]
+        headings = [line for line in results.splitlines() if line.startswith("##")]
+        both = ["### `fast`: all of CIFAR-10, small network and few epochs", "### `quick`: digits"]
+        assert headings[:5] == ["## Strong augmentation, Table 1", *both, "## Strong augmentation, Table 2", both[1]]
+        assert headings.count(both[0]) == 2 and headings.count(both[1]) == 5
 
-    def test_one_trial_a_cell_has_no_verdict(self, home):
-        tables = "\n".join(self.blocks(home, made(every(trials=1))))
-        (row,) = (line for line in tables.splitlines() if "**CUTMIX**" in line and line.startswith("| 100%"))
-        assert "| 24.0 (0.0 to 100.0) | 1.0 | - |" in row
+    def test_the_results_have_control_answers_and_cost(self, shown):
+        _, results = shown(fast=made(every()))
+        tables = results.split("\n## ")[1:]
+        header, _, *rows = [cells(line) for line in tables[0].splitlines() if line.startswith("|")]
+        row = dict(zip(header, rows[2], strict=False))
+        assert (row["defence"], row["n"], row["control"], row["a trial takes"]) == ("**CutMix**", "4", "1.0", "9 core-minutes")
+        assert "`notebooks/strong_augmentation_table1.ipynb`" in tables[0]
 
-    def test_without_processor_time_it_is_the_clocks(self, home):
-        assert "| 10 minutes by the clock |" in "\n".join(self.blocks(home, made(every(), processor=None)))
+    def test_adaptive_attacks_have_lines_of_their_own_and_accuracies_stand_beside_the_basic_one(self, shown):
+        both = ["gradient_matching", "gradient_matching(adaptive='surrogate')"]
+        matching = experiments.grid("targeted", "quick", attack=both, defence=["none", "mixup"], trials=3)
+        readme, results = shown(quick=[invent.record(trial, 1) for trial in matching])
+        _, _, *rows = [cells(line) for line in readme.splitlines() if line.startswith("|")]
+        assert [row[1] for row in rows[:4]] == ["gradient matching", "", "gradient matching, adaptive", ""]
+        assert [row[2] for row in rows[:4]] == ["**Baseline**", "**mixup**"] * 2
+        assert [bool(row[7]) for row in rows[:4]] == [True, True, False, False]
+        assert "`none`" not in readme and results.count("`none`") == 2, "DP-InstaHide's Table 2 has no baseline"
 
-    def test_without_records_there_is_no_block(self, home):
-        assert full("fast") == []
-        assert "All of CIFAR-10" not in written((home / "README.md").read_text())
+    def test_controls_of_filters_stand_below_them(self, shown):
+        defences = ["none", "spectral_signatures", "activation_clustering", "random_removal"]
+        for text in shown(quick=made(experiments.grid("backdoor", "quick", attack=TENTH, defence=defences, trials=2))):
+            names = [next(cell for cell in cells(line)[1:] if cell) for line in text.splitlines() if line.startswith("|")]
+            assert names.count("as many at random as SS") == 1
+            assert names[names.index("as many at random as SS") - 1] == "**SS**"
+
+    def test_one_trial_a_cell_has_no_verdict(self, shown):
+        readme, _ = shown(fast=made(every(trials=1)))
+        (row,) = (cells(line) for line in readme.splitlines() if "**CUTMIX**" in line and "100%" not in line and "14.1%" in line)
+        assert row[4].startswith("24.0 (") and row[4].endswith("), n = 1; control 1.0") and row[5] == "-"
+
+    def test_without_processor_time_it_is_the_clocks(self, shown):
+        assert "| 10 minutes by the clock |" in shown(fast=made(every(), processor=None))[1]
+
+    def test_without_records_there_is_no_table(self, home):
+        text = (home / "README.md").read_text()
+        assert written(text) == text.replace(refresh_readme.BEGIN, f"{refresh_readme.BEGIN}\n")
+        assert page().startswith("# Results\n") and "##" not in page() and legend() in page()
+
+
+PLACES = [(4, "fast"), (20, "fast"), (20, "quick"), (20, "quick"), (10, "quick")]
 
 
 class TestExecutedCopies:

@@ -1,4 +1,4 @@
-"""Every block of Python in the README runs as it stands there."""
+"""Every block of Python in the README runs as it stands there; RESULTS.md follows from the kept tables."""
 
 import os
 import re
@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from poisonlib import data, paths
+
+from .refresh_readme import page
 
 README = (paths.root() / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
@@ -46,3 +48,7 @@ def test_a_block_of_the_readme_runs(mark, folder):
 
 def test_no_block_is_forgotten():
     assert len(BLOCKS) == len(EXPECTED)
+
+
+def test_the_results_follow_from_the_reference_tables():
+    assert (paths.root() / "RESULTS.md").read_text(encoding="utf-8") == page(), "run: make readme"
