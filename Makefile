@@ -38,8 +38,9 @@ setup: .venv/ready
 notebooks: setup  ## execute the notebooks and write their outputs back, as they are committed
 	$(BIN)/python -m tests.refresh_notebooks
 
-readme: setup  ## write the README's table anew from outputs/reference
+readme: setup  ## write the README's table, RESULTS.md and the first screens of the tables' notebooks anew from outputs/reference
 	$(BIN)/python -m tests.refresh_readme
+	$(BIN)/python -m tests.refresh_found
 
 benchmarks: setup  ## speed as ratios, each measured in one run against the usual way
 	$(BIN)/python -m tests.benchmarks

@@ -42,7 +42,8 @@ class Line:
 def lines(found: dict, table: papers.Table) -> list[Line]:
     """The lines of a table whose content is ``found``: each attack, the strongest dose first, under each defence.
 
-    First come the paper's defences, each filter followed by its control, then those that only we have run.
+    Undefended victims come first, where the paper's table has none, then its defences, each filter followed by its control, then
+    those that only we have run.
     """
     ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
     printed = {(claim.row, claim.column): claim.printed for claim in table.claims}
@@ -64,18 +65,20 @@ def _pairs(table: papers.Table) -> list[tuple[papers.Claim, str]]:
 
 
 def _attack(claim: papers.Claim) -> str:
-    """``"patch, 100 % of the class"`` or ``"gradient matching, adaptive"``."""
+    """``"patch, 100 % of the class"`` or ``"adaptive gradient matching"``."""
     name = claim.means["attack"].replace("_", " ")
     if "poison_rate" in claim.means:
         return f"{name}, {100 * claim.means['poison_rate']:g} % of the class"
-    return name + ", adaptive" * (claim.means.get("adaptive") == "surrogate")
+    return "adaptive " * (claim.means.get("adaptive") == "surrogate") + name
 
 
 def _rows(found: dict, table: papers.Table) -> Iterator[tuple[str, str, bool]]:
     """(row, its name for the reader, whether it is ours alone), in the order of `lines`."""
     others = [row for row in dict.fromkeys(cell["row"] for cell in found["cells"]) if row not in table.rows]
     controls = {row: of for row in others if (of := _beside(row))}
-    shown = set()
+    shown = {"none"} & set(others)
+    if shown:
+        yield "none", "undefended", False
     for row in table.rows:
         yield row, f"**{row}**", False
         meant = next(claim.means["defence"] for claim in table.claims if claim.row == row)

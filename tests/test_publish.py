@@ -27,7 +27,7 @@ def made(trials, processor=540.0):
     found = []
     for trial in trials:
         hits = 0.01 if trial.attack.clean else SUCCESS.get(trial.defence.label, 0.5)
-        record = invent.record(trial, round(100 * hits), 100, ((920 + trial.seed, 1000),) * 10)
+        record = invent.record(trial, round(100 * hits), 100, ((920 + trial.seed % 200, 1000),) * 10)
         found.append(dataclasses.replace(record, cost=Cost(600.0, {}, 1, processor)))
     return found
 
@@ -276,12 +276,13 @@ class TestShown:
     def test_adaptive_attacks_have_lines_of_their_own_and_accuracies_stand_beside_the_basic_one(self, shown):
         both = ["gradient_matching", "gradient_matching(adaptive='surrogate')"]
         matching = experiments.grid("targeted", "quick", attack=both, defence=["none", "mixup"], trials=3)
-        readme, results = shown(quick=[invent.record(trial, 1) for trial in matching])
+        readme, _ = shown(quick=[invent.record(trial, 1) for trial in matching])
         _, _, *rows = [cells(line) for line in readme.splitlines() if line.startswith("|")]
-        assert [row[1] for row in rows[:4]] == ["gradient matching", "", "gradient matching, adaptive", ""]
+        assert [row[1] for row in rows[:4]] == ["gradient matching", "", "adaptive gradient matching", ""]
         assert [row[2] for row in rows[:4]] == ["**Baseline**", "**mixup**"] * 2
         assert [bool(row[7]) for row in rows[:4]] == [True, True, False, False]
-        assert "`none`" not in readme and results.count("`none`") == 2, "DP-InstaHide's Table 2 has no baseline"
+        named = [cells(line)[2] for line in readme.splitlines() if line.startswith("|")]
+        assert named[6:10] == ["undefended", "**2-WAY MIXUP**"] * 2, "DP-InstaHide's Table 2 has no baseline"
 
     def test_controls_of_filters_stand_below_them(self, shown):
         defences = ["none", "spectral_signatures", "activation_clustering", "random_removal"]
@@ -321,7 +322,7 @@ class TestExecutedCopies:
         whole = notebooks.trials(self.NAME, values)
         with pytest.raises(LookupError, match=r"strong_augmentation_table1: a cell has no record in .*trials"):
             refresh_notebooks.recorded(self.NAME, values)
-        ledger(there, made(trial for trial in whole if trial.seed < 3 + trial.attack.clean))
+        ledger(there, made(trial for trial in whole if trial.seed < 203 + trial.attack.clean))
         assert refresh_notebooks.recorded(self.NAME, values) == {"trials": 3}
         ledger(there, made(whole))
         assert refresh_notebooks.recorded(self.NAME, values) == {}

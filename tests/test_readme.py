@@ -16,7 +16,7 @@ from .refresh_readme import page
 README = (paths.root() / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 EXPECTED = {
-    "class MyNet": r"(?s)none 0 [01]\.0 0\.\d+\n.*mixup\(k=4\) 1 ",
+    "class MyNet": r"(?s)none 200 [01]\.0 0\.\d+\n.*mixup\(k=4\) 201 ",
     "class Darken": r"__main__\.Darken\(factor=0\.3\)",
     "poison_from_folder": r"(?s)bilinear_crop.*spectral_signatures.*noisy_sgd",
     "import craft": r"Evaluation\(hits=[01], targets=1, confidence=0\.\d+",

@@ -1,12 +1,15 @@
 """What is kept under outputs/reference and what the README says of it."""
 
+import base64
 import json
 
+import nbformat
 import pytest
 
-from poisonlib import paths
+from poisonlib import notebooks, paths
 from poisonlib.experiments import Ledger
 
+from . import refresh_found
 from .refresh_readme import REFERENCE, TABLES, written
 from .refresh_reference import content, kept
 
@@ -37,6 +40,13 @@ def test_the_tables_follow_from_the_records(run, name):
     for each in (stored, made):
         del each["setting"]["provenance"]  # which says how the records stand to the code of the day
     assert json.loads(json.dumps(made)) == stored, "run: python -m tests.refresh_reference"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_first_screen_of_a_tables_notebook_follows_from_the_records(name):
+    first = nbformat.read(notebooks.path(name), as_version=4).cells[0]
+    assert refresh_found.text(name, refresh_found.comparisons(name)) in first.source, "run: make readme"
+    assert base64.b64decode(first.attachments[refresh_found.PICTURE]["image/png"]).startswith(b"\x89PNG")
 
 
 def test_what_is_kept_is_small():

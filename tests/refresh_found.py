@@ -1,0 +1,83 @@
+"""The first screen of a table's notebook: after what the paper says, what was found and one figure, from ``outputs/reference``.
+
+``python -m tests.refresh_found [NAME ...]`` writes, into the first cell, a line for each run whose records are kept, the largest
+scale first, and the forest plot of that one as an attachment. `tests.test_reference` sees to it that the text follows from the records.
+"""
+
+import base64
+import io
+import re
+import sys
+import textwrap
+from collections import Counter
+
+import nbformat
+from PIL import Image
+
+from poisonlib import notebooks, papers, plots
+from poisonlib.experiments import profile
+from poisonlib.papers import Comparison
+from poisonlib.papers.verdicts import FINDING
+
+from .refresh_readme import RUNS, TABLES
+from .refresh_reference import chosen, kept
+
+BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
+PICTURE = "found.png"
+WIDTH = 100  # letters in a line of a notebook
+COLOURS, ROWS = 24, 2  # of the figure; the fewest rows of the paper for which a run is mentioned
+
+
+def comparisons(name: str) -> dict[str, Comparison]:
+    """What the kept records of each run come to in a notebook's table, the largest scale first; without those that hardly have any."""
+    place, found = TABLES[name], {}
+    for run in RUNS:
+        compared = papers.compare(chosen(kept(run), run, place), place.paper, place.table)
+        if len({cell.claim.row for cell in compared.cells if cell.ours and cell.claim.printed}) >= ROWS:
+            found[run] = compared
+    return found
+
+
+def text(name: str, found: dict[str, Comparison]) -> str:
+    """Markdown: a line for each run, and the figure of the first."""
+    lines = [_line(compared, profile(TABLES[name].scenario, run).name) for run, compared in found.items()]
+    first = f"![Our intervals beside the paper's values, profile {next(iter(found))}](attachment:{PICTURE})"
+    return "\n".join([BEGIN, "**Found**, per cent, the paper's in brackets:", "", *lines, "", first, END])
+
+
+def _line(compared: Comparison, run: str) -> str:
+    """``"- `fast` (data · network · n = 4): column: row ours (paper's), ...; sentences: 2 hold, ..."``."""
+    shown: dict[str, list[str]] = {}
+    for cell in compared.cells:
+        if cell.ours and cell.claim.printed:
+            ours = f"{cell.claim.row} {100 * cell.ours.value:.0f} ({cell.claim.printed.rstrip('%')})"
+            shown.setdefault(cell.claim.column.capitalize(), []).append(ours)
+    columns = "; ".join(f"*{column}*: {', '.join(rows)}" for column, rows in shown.items())
+    counts = Counter(said.word for _, said in compared.findings)
+    words = ", ".join(f"{word} {counts[word]}" for word in FINDING if counts[word])
+    line = f"- `{run}` ({compared.caption}): {columns}. The paper's sentences: {words or 'none of them asks this'}."
+    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def picture(compared: Comparison) -> str:
+    """The forest plot as base64 of a PNG, in few colours, as notebooks are kept small."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    plots.forest(compared).savefig(drawn, format="png", dpi=90)
+    Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
+
+
+def refresh(name: str) -> None:
+    """Write what was found into a notebook's first cell."""
+    path, found = notebooks.path(name), comparisons(name)
+    book = nbformat.read(path, as_version=4)
+    cell = book.cells[0]
+    cell.source = re.sub(f"\n*{re.escape(BEGIN)}.*{re.escape(END)}", "", cell.source, flags=re.DOTALL).rstrip()
+    cell.source += "\n\n" + text(name, found)
+    cell.attachments = {PICTURE: {"image/png": picture(next(iter(found.values())))}}
+    nbformat.write(book, path)
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or TABLES:
+        refresh(each)
