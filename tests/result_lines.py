@@ -119,7 +119,8 @@ def footer(setting: dict[str, str]) -> str:
     controls = {"0": "", "1": ", 1 of them a clean control"}.get(
         setting["controls"], f", {setting['controls']} of them clean controls"
     )
-    return f"{set_up}; {setting['trials']} records{controls}; {setting['device']}; commit {setting['commit']}"
+    devices, commits = (setting[name].replace("; ", ", ") for name in ("device", "commit"))
+    return f"{set_up}; {setting['trials']} records{controls}; {devices}; commit {commits}"
 
 
 def missing(every: Sequence[Line]) -> str:
