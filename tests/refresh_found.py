@@ -1,7 +1,7 @@
 """The first screen of a table's notebook: after what the paper says, what was found and one figure, from ``outputs/reference``.
 
 ``python -m tests.refresh_found [NAME ...]`` writes, into the first cell, a line for each run whose records are kept, the largest
-scale first, and the forest plot of that one as an attachment. `tests.test_reference` sees to it that the text follows from the records.
+scale first, and the forest plot of that one as an attachment. `tests.test_reference` checks that the text follows from the records.
 """
 
 import base64
@@ -29,7 +29,7 @@ COLOURS, ROWS = 24, 2  # of the figure; the fewest rows of the paper for which a
 
 
 def comparisons(name: str) -> dict[str, Comparison]:
-    """What the kept records of each run come to in a notebook's table, the largest scale first; without those that hardly have any."""
+    """What the kept records of each run come to in a notebook's table, the largest scale first; without runs of few rows."""
     place, found = TABLES[name], {}
     for run in RUNS:
         compared = papers.compare(chosen(kept(run), run, place), place.paper, place.table)

@@ -89,15 +89,15 @@ def test_what_is_wrong_is_refused_before_anything_runs(capsys, outputs, argument
 def test_plan_counts_without_training(capsys):
     status, out, _ = run(capsys, "plan", "--profile", "quick", "strong_augmentation_table1", "trials=20")
     assert status == 0
-    assert out.count("180 trials, 0 recorded; to do: 180 trainings, 0 crafts") == 1
+    assert out.count("260 trials, 0 recorded; to do: 260 trainings, 0 crafts") == 1
 
 
 def test_again_counts_what_was_recorded_with_other_code(capsys, outputs, monkeypatch):
     values = "strong_augmentation_table1", "trials=1"
     for trial in notebooks.trials(values[0], {"trials": 1}):
         Ledger.open().put(invent.record(trial, 1, code="other code"))
-    assert "(of these, 9 recorded with other code; again=True repeats them); to do: 0 trainings" in run(capsys, "plan", *values)[1]
-    assert "to do: 9 trainings" in run(capsys, "plan", "--again", *values)[1]
+    assert "(of these, 13 recorded with other code; again=True repeats them); to do: 0 trainings" in run(capsys, "plan", *values)[1]
+    assert "to do: 13 trainings" in run(capsys, "plan", "--again", *values)[1]
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -119,7 +119,7 @@ def test_several_notebooks_take_the_parameters_that_they_have(capsys):
         capsys, "plan", "strong_augmentation_table1", "--profile", "quick", "strong_augmentation_figure2", "trials=20"
     )
     assert status == 0
-    assert out.startswith("strong_augmentation_table1: 180 trials") and "strong_augmentation_figure2" not in out
+    assert out.startswith("strong_augmentation_table1: 260 trials") and "strong_augmentation_figure2" not in out
 
 
 def test_all_means_the_notebooks_that_have_the_profile(monkeypatch):
@@ -162,7 +162,9 @@ def test_a_campaign_runs_the_notebooks_whose_trials_are_all_recorded(sitting):
     work, tables = sitting
     (status, out, _), executed = work()
     assert status == 0 and len(list(Ledger.open())) == 6
-    assert out.startswith("recorded: 0 of 6 trials, every cell has 0 of 2\nseed 0 is next; 1 h with 1 worker: nothing is known yet")
+    assert out.startswith(
+        "recorded: 0 of 6 trials, every cell has 0 of 2\nseed 200 is next; 1 h with 1 worker: nothing is known yet"
+    )
     assert "finished 6 trials in " in out and "core-hours: all of 6 trials" in out and "from here: nothing is left to run" in out
     assert executed == [(name, {"profile": "quick"}) for name in tables]
 
@@ -174,7 +176,7 @@ def test_a_campaign_stops_by_itself_and_says_how_far_it_is(sitting):
     (status, out, err), executed = work()
     assert status == 0 and "failed" not in err and len(list(Ledger.open())) == 5
     lines = out.splitlines()
-    expected = "seed 1 is next; 1 h with 1 worker: no trial is expected to finish; the next takes about 10 h"
+    expected = "seed 201 is next; 1 h with 1 worker: no trial is expected to finish; the next takes about 10 h"
     assert lines[:2] == ["recorded: 5 of 6 trials, every cell has 1 of 2, 2 cells have more", expected]
     assert lines[2].startswith("finished 0 trials in 0 core-hours: 5 of 6 trials") and lines[3].endswith(expected)
     standing = "strong_augmentation_table1: 3 of 4 trials, every cell has 1 of 2, 1 cell has more; it is run when all are recorded"
@@ -212,7 +214,7 @@ def test_plan_at_paper_scale_needs_no_data(capsys, monkeypatch, tmp_path):
     images.cache_clear()  # of what an earlier test read elsewhere
     status, out, _ = run(capsys, "plan", "dp_instahide_table1", "--profile", "paper")
     assert status == 0
-    assert "220 trials, 0 recorded; to do: 220 trainings" in out and "PFLOP" not in out
+    assert "280 trials, 0 recorded; to do: 280 trainings" in out and "PFLOP" not in out
 
 
 def test_run_writes_the_executed_notebook_and_says_where(capsys, outputs):

@@ -702,8 +702,9 @@ def outputs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def tiny(attack=(BASIC, ADAPTIVE), defence=("none", "mixup"), trials=1, **more):
-    return experiments.grid("targeted", "quick", attack=list(attack), defence=list(defence), trials=trials, **(TINY | more))
+def tiny(attack=(BASIC, ADAPTIVE), defence=("none", "mixup"), trials=1, first_seed=0, **more):
+    how = dict(attack=list(attack), defence=list(defence), trials=trials, first_seed=first_seed)
+    return experiments.grid("targeted", "quick", **how, **(TINY | more))
 
 
 def kept(folder):

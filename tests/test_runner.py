@@ -122,7 +122,7 @@ class TestBrokenWorkers:
     def test_cost_one_trial_and_are_started_again(self, misbehave, says, monkeypatch):
         scripted(monkeypatch, ONCE_BROKEN.format(misbehave=misbehave))
         table = tiny(trials=2)
-        with pytest.raises(RuntimeError, match=rf"1 of 2 trials failed(.|\n)*{says}(.|\n)*in the trial .*\"seed\":0"):
+        with pytest.raises(RuntimeError, match=rf"1 of 2 trials failed(.|\n)*{says}(.|\n)*in the trial .*\"seed\":200"):
             run(table, workers=1)
         assert [trial in Ledger.open() for trial in table] == [False, True]
 

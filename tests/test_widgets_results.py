@@ -444,7 +444,9 @@ class TestDose:
 
 class TestPower:
     def test_hours_are_mean_seconds_times_trials(self):
-        seconds = [record.cost.seconds for record in reference() if record.spec["attack"]["name"] == "patch"]
+        mine = [record for record in reference() if record.spec["attack"]["name"] == "patch"]
+        here = [record for record in mine if record.environment.device == planner.this_device()] or mine
+        seconds = [record.cost.seconds for record in here]
         (cost,) = planner.costs([cell for cell in _records.load("quick").cells if cell.setting.kind == "patch"])
         assert (cost.seconds, cost.trials) == (pytest.approx(sum(seconds) / len(seconds)), len(seconds))
         count = 3 * trials_to_tell(0.6, 0.5)

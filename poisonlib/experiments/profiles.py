@@ -1,4 +1,4 @@
-"""Profiles (``profiles.toml``): the same experiment at the scale of a laptop, of one GPU and of the paper; and the rules of verdicts."""
+"""Profiles (``profiles.toml``): the same experiment at the scale of a laptop, a GPU or the paper; and the rules of verdicts."""
 
 import functools
 import tomllib
