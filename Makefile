@@ -4,18 +4,41 @@ PROFILE ?= quick
 BIN := .venv/bin
 JOBS ?= 2
 
+# `make test SET=avx2`: as on a machine with these instructions only (for oneDNN, PyTorch, MKL, and OpenBLAS in numpy).
+SET ?=
+avx2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
+plain := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
+PYTEST := env $(if $(SET),$(or $($(SET)),$(error SET=$(SET): choose one of avx2, plain))) $(BIN)/python -m pytest
+
+# The tests that the last bits of numbers could decide.
+NUMERIC := airbench attacks augment double_backward filters filters_knn filters_random frozen gradient_matching held_out maxup \
+	models own_data patch privacy_accounting privacy_audit privacy_brackets privacy_success privacy_theorem steps training \
+	widgets_poisons
+
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
 
-.PHONY: reproduce test test-optional setup notebooks readme benchmarks clean
+.PHONY: reproduce test test-numeric test-notebooks test-portable test-optional setup notebooks readme benchmarks clean
 
 reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 	$(BIN)/python -m poisonlib run all --profile $(PROFILE)
 	$(BIN)/python -m poisonlib report
 
 test: setup  ## unit tests side by side, then every notebook against its committed outputs
-	$(BIN)/python -m pytest tests -n $(JOBS)
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval.cfg notebooks
+	$(PYTEST) tests -n $(JOBS)
+	$(MAKE) test-notebooks
+
+test-numeric: setup  ## those of the unit tests that the last bits of numbers could decide
+	$(PYTEST) $(NUMERIC:%=tests/test_%.py) -n $(JOBS)
+
+test-notebooks: setup  ## every notebook against its committed outputs
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval.cfg notebooks
+
+test-portable: setup  ## numeric tests and, from an empty output folder, the notebooks, with both instruction sets
+	for set in avx2 plain; do \
+		outputs=$$(mktemp -d) && $(MAKE) test-numeric SET=$$set && \
+		POISONLIB_OUTPUTS=$$outputs $(MAKE) test-notebooks SET=$$set && rm -r "$$outputs" || exit 1; \
+	done
 
 test-optional: .venv-optional/ready  ## the tests of per-example DP-SGD and of tight accounting, with the requirements that they want
 	$(OPTIONAL) -m pytest tests/test_steps.py tests/test_privacy_accounting.py tests/test_privacy_success.py
