@@ -170,6 +170,14 @@ def test_digits_pixels_equal_a_bilinear_loop():
             assert abs(large.images[at, 0, y, x].item() - (above * (1 - v + i) + below * (v - i)) * 255 / 16) <= 0.5 + 1e-3
 
 
+@pytest.mark.parametrize(
+    ("size", "fingerprint"), [(12, "d74e4d19af33f4c37c24dc2cf179e2ef"), (28, "0ceb8c56454ec4da865f13e306ef0b67")]
+)
+def test_digits_have_the_same_bytes_on_every_processor(size, fingerprint):
+    """One pixel in a hundred lies halfway between two bytes at 12 x 12, so that rounding errors would decide."""
+    assert data.load("digits", size=size).fingerprint == fingerprint
+
+
 def test_digits_limit_is_the_beginning_of_the_split():
     whole, part = data.load("digits"), data.load("digits", limit=50)
     assert torch.equal(part.ids, whole.ids[:50])

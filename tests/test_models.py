@@ -10,6 +10,7 @@ from torch import nn
 
 from poisonlib import data, experiments, filters, models, registry, training
 from poisonlib.models import alexnet, cifar_resnet
+from poisonlib.models._resnet import projection
 
 from . import plain
 
@@ -254,6 +255,23 @@ def test_group_norm_resnet_equals_torchvision_and_images_are_independent():
     x = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network(x), oracle(x), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network(x)[:1], network(x[:1]))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7, 8])
+def test_a_narrow_projection_is_a_strided_convolution_also_where_onednn_overruns_its_memory(channels):
+    """Without `Thinned` the process dies here, or soon after, on processors with AVX2 at most."""
+    layer = projection(channels, 2 * channels, 2)[0].to(memory_format=torch.channels_last)
+    plain = nn.Conv2d(channels, 2 * channels, 1, 2, bias=False).double()
+    plain.weight.data = layer.weight.data.double()
+    for _ in range(20):
+        x = torch.rand(32, channels, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
+        y = x.detach().double().contiguous().requires_grad_()
+        ours, theirs = layer(x), plain(y)
+        ours.square().sum().backward()
+        theirs.square().sum().backward()
+        torch.testing.assert_close(ours, theirs.float())
+        torch.testing.assert_close(x.grad, y.grad.float())
+    torch.testing.assert_close(layer.weight.grad, plain.weight.grad.float(), rtol=1e-4, atol=1e-3)
 
 
 def test_resnet_starts_from_fan_out():

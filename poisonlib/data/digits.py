@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional
 
 from .. import check, rng, tensors
 from . import Data
@@ -53,6 +52,20 @@ class Digits(Data):
         )
 
 
-def _enlarged(levels, size: int) -> UInt8[Tensor, "n 1 {size} {size}"]:
-    """Grey levels 0..16 (n 8 8) as bytes: 0 -> 0, 16 -> 255."""
-    return tensors.quantise(functional.interpolate(levels[:, None] / 16, size=(size, size), mode="bilinear"))
+def _enlarged(levels: Float[Tensor, "n 8 8"], size: int) -> UInt8[Tensor, "n 1 {size} {size}"]:
+    """Grey levels 0..16 as bytes, bilinear: 0 -> 0, 16 -> 255.
+
+    Where ``size`` is no power of two, thousands of pixels lie halfway between two bytes, and rounding errors decide. So the sums
+    are spelled out: every product is exact, every sum is rounded to float32, in the order of a processor with fused multiply-adds.
+    `torch.nn.functional.interpolate` gives the same bytes on such processors only.
+    """
+    places = (torch.arange(size).double() + 0.5) * torch.tensor(8 / size).double() - 0.5
+    places = places.float().clamp(min=0)
+    low, share = places.long(), places.frac()
+    sides = [((low + 1).clamp(max=7), share), (low, 1 - share)]
+    total = torch.zeros(())
+    for i, j in ((1, 0), (1, 1), (0, 1), (0, 0)):
+        (rows, down), (columns, across) = sides[i], sides[j]
+        weight = (down[:, None] * across).double()
+        total = (levels[:, rows][:, :, columns].double() / 16 * weight + total).float()
+    return tensors.quantise(total[:, None])

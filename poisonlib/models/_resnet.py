@@ -9,9 +9,22 @@ from torch import Tensor, nn
 STEMS = {"cifar": (3, 1, 1), "tiny": (7, 2, 3)}  # kernel, stride, padding of the first convolution; no pooling after either
 
 
+class Thinned(nn.Conv2d):
+    """A 1 x 1 convolution of every ``stride``-th pixel: the same as a convolution with that stride.
+
+    On processors with AVX2 at most, oneDNN's backward pass of a strided 1 x 1 convolution with fewer than 8 channels writes beyond
+    its memory (https://github.com/uxlfoundation/oneDNN/issues/6035).
+    """
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        down, across = self.stride
+        return F.conv2d(x[:, :, ::down, ::across], self.weight, self.bias, (1, 1), self.padding, self.dilation)
+
+
 def projection(c_in: int, c_out: int, stride: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     """Option B of the paper's section 3.3: a 1 x 1 convolution where the shape changes."""
-    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), norm(c_out))
+    layer = nn.Conv2d if c_in >= 8 else Thinned
+    return nn.Sequential(layer(c_in, c_out, 1, stride, bias=False), norm(c_out))
 
 
 class Block(nn.Module):
