@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and tensors in them (safetensors: no code is ever unpickled)."""
 
 import hashlib
+import io
 import json
 import os
 import uuid
@@ -52,6 +53,16 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
             return {name: file.get_tensor(name) for name in list(file.keys())}, json.loads(note)
     except (FileNotFoundError, SafetensorError):
         return None
+
+
+def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """The state dict in a file that ``torch.save`` wrote, on the CPU. The bytes are hashed before they are read, and nothing but
+    tensors is unpickled. Raises ValueError where their SHA-256 is another one.
+    """
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise ValueError(f"{path} is refused: its SHA-256 is {found}, not {sha256}; move it away and put the right file there")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def keep(folder: Path, tensors: dict[str, torch.Tensor], note: dict) -> str:

@@ -1,7 +1,10 @@
 """Networks: what every architecture must do, pinned parameter counts, slow oracles for single layers, and modules of one's own."""
 
 import dataclasses
+import hashlib
+import pickle
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from poisonlib import data, experiments, filters, models, registry, training
-from poisonlib.models import alexnet, cifar_resnet
+from poisonlib.models import alexnet, cifar_resnet, resnet18_imagenet
 from poisonlib.models._resnet import projection
 
 from . import plain
@@ -360,8 +363,9 @@ def test_pretrained_weights(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="POISONLIB_DOWNLOAD=1"):
         build(model)
     (tmp_path / "checkpoints").mkdir()
-    oracle = torchvision.models.resnet18().eval()
-    torch.save(oracle.state_dict(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    oracle, file = torchvision.models.resnet18().eval(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+    torch.save(oracle.state_dict(), file)
+    monkeypatch.setattr(resnet18_imagenet, "SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
     x = images(model, 2)
     trained = build(dataclasses.replace(model, normalise=False), 1000).eval()
     torch.testing.assert_close(trained(x), oracle(x))
@@ -369,6 +373,33 @@ def test_pretrained_weights(tmp_path, monkeypatch):
     assert torch.equal(other.features(x), trained.features(x))
     with pytest.raises(ValueError, match="3 channels, not 1"):
         build(model, channels=1)
+
+
+class Planted:
+    """Unpickling one of these runs code, here harmless."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_a_file_under_the_name_of_the_public_weights_is_neither_unpickled_nor_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("POISONLIB_DOWNLOAD", "1")  # what is there is not taken for a download that was checked
+    file, trace = tmp_path / "checkpoints" / "resnet18-f37072fd.pth", tmp_path / "code was run"
+    file.parent.mkdir()
+    torch.save(Planted(trace), file)
+    model = models.load("resnet18_imagenet", pretrained=True)
+    with pytest.raises(ValueError, match=r"resnet18-f37072fd.pth is refused: its SHA-256 is .*, not f37072fd"):
+        build(model)
+    monkeypatch.setattr(resnet18_imagenet, "SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(pickle.UnpicklingError):
+        build(model)
+    assert not trace.exists()
+    torch.load(file, weights_only=False)
+    assert trace.exists(), "the file does run code where it is unpickled"
 
 
 # Names and descriptions

@@ -12,21 +12,27 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from .. import files
 from ._network import Architecture, Network
+
+SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"  # its first digits stand in the file's name
 
 
 def trained() -> dict[str, torch.Tensor]:
     """torchvision's state dict, from torch's cache.
 
-    Raises FileNotFoundError where it is missing and POISONLIB_DOWNLOAD is not 1.
+    Raises FileNotFoundError where it is missing and POISONLIB_DOWNLOAD is not 1, ValueError where the file holds anything else.
     """
     from torchvision.models import ResNet18_Weights
 
-    weights = ResNet18_Weights.IMAGENET1K_V1
-    path = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
-    if not path.exists() and os.environ.get("POISONLIB_DOWNLOAD") != "1":
-        raise FileNotFoundError(f"{path} is missing: put {weights.url} there, or set POISONLIB_DOWNLOAD=1 to download it")
-    return weights.get_state_dict(progress=False, check_hash=True)
+    url = ResNet18_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    if not path.exists():
+        if os.environ.get("POISONLIB_DOWNLOAD") != "1":
+            raise FileNotFoundError(f"{path} is missing: put {url} there, or set POISONLIB_DOWNLOAD=1 to download it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=SHA256, progress=False)
+    return files.read_weights(path, SHA256)
 
 
 @dataclass(frozen=True)
