@@ -222,7 +222,7 @@ def test_the_report_shows_tables_figures_and_can_be_read_without_eyes_or_network
     (counts,) = (each["counts"] for each in report.scoreboard() if "sanitizes" in each["title"])
     assert counts["holds"] == 4 and counts["not run"] == len(papers.load("strong_augmentation").findings) - 4
     assert sum(counts.values()) == len(papers.load("strong_augmentation").findings)
-    assert text.count('<span class="good">holds</span>') == 4 and '<td class="good">lowers</td>' in text
+    assert text.count('<span class="badge good">holds</span>') == 2 * 4 and '<td class="good">lowers</td>' in text
     assert [image["alt"] for image in page.all("img")] == ["the forest plot", "every trial"]
     assert all(image["src"].startswith("data:") for image in page.all("img"))
     assert page.all("html")[0]["lang"] == "en" and page.all("title") and page.all("main") and page.all("nav")

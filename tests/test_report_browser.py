@@ -29,7 +29,9 @@ def index(tmp_path_factory):
         patched = [record for record in records if record.spec["attack"]["name"] == "patch"]
         plots.save(plots.rates(experiments.frame(patched), hue="attack.poison_rate"), f"{NAME}_trials", "every trial")
         (paths.outputs() / "notebooks").mkdir()
-        executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x")])
+        code = nbformat.v4.new_code_cell("f(1)  # why", execution_count=1)
+        code.outputs = [nbformat.v4.new_output("execute_result", data={"text/html": "<table><tr><th>a</th></tr></table>"})]
+        executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# x\n\n$$\\frac{a}{b}$$"), code])
         nbformat.write(executed, paths.outputs() / f"notebooks/{NAME}.ipynb")
         return report.write()
 
@@ -64,6 +66,21 @@ def test_the_accessibility_checker_can_fail(page):
 
 def test_a_phone_shows_it_without_scrolling_sideways(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_dark_and_on_a_notebooks_page_it_finds_nothing_either(page, index):
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="the package axe-core-python is not installed").Axe()
+    page.emulate_media(color_scheme="dark")
+    try:
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
+        page.goto(index.with_name(f"{NAME}.html").as_uri())
+        found = axe.run(page)["violations"]
+        assert not found, json.dumps([(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found], indent=1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("document.querySelector('mfrac').getBoundingClientRect().height") > 20
+    finally:
+        page.emulate_media(color_scheme="light")
+        page.goto(index.as_uri())
 
 
 def test_it_asks_for_nothing_outside_itself(page):

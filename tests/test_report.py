@@ -1,0 +1,122 @@
+"""The report's parts: the wide table, mathematics without a network, the notebooks' pages, and the records beside them."""
+
+import json
+import re
+
+import nbformat
+import pandas as pd
+import pytest
+
+from poisonlib import papers, paths, report
+from poisonlib.experiments import Ledger
+from poisonlib.report import mathematics, pages, verdicts
+from poisonlib.report.wide import wide
+
+TABLE = "strong_augmentation_table1"
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
+    return tmp_path
+
+
+def content(name=TABLE, run="quick"):
+    return json.loads((paths.root() / "outputs" / "reference" / run / "tables" / f"{name}.json").read_text())
+
+
+class TestWide:
+    @pytest.mark.parametrize("name", [TABLE, "strong_augmentation_table2", "dp_instahide_table5"])
+    def test_each_number_stands_where_the_paper_prints_it_with_ours_beside(self, name):
+        long, table = content(name), wide(content(name))
+        paper = papers.load(name.rpartition("_")[0]).table(name.rpartition("_")[2])
+        assert [row.name for row in table.rows if row.printed] == [row for row in paper.rows if row in [r.name for r in table.rows]]
+        assert [column.name for column in paper.columns if column.name in table.columns] == list(table.columns)
+        places = {(row.name, column): cell for row in table.rows for column, cell in zip(table.columns, row.entries, strict=True)}
+        for cell in long["cells"]:
+            entry = places.pop((cell["row"], cell["column"]))
+            assert (entry.ours, entry.interval, entry.n) == (cell["ours %"], cell["95 % interval"], str(cell["n"]))
+            assert entry.paper == cell["paper"] and entry.verdict == cell["verdict"].replace("-", "", cell["verdict"] == "-")
+        printed = {(claim.row, claim.column): claim.printed for claim in paper.claims}
+        assert all(not entry.ours and entry.paper == printed.get(place, "") for place, entry in places.items())
+
+    def test_a_row_that_was_not_run_is_there_with_the_papers_numbers(self):
+        long = content()
+        long["cells"] = [cell for cell in long["cells"] if cell["row"] != "CutMix"]
+        row = next(row for row in wide(long).rows if row.name == "CutMix")
+        assert (
+            row.printed
+            and [entry.paper for entry in row.entries] == ["36%", "94%", "23%", "95%"]
+            and not any(entry.ours for entry in row.entries)
+        )
+
+    def test_a_table_of_no_paper_is_shown_as_it_is(self):
+        table = wide(content() | {"paper": "another"})
+        assert len(table.columns) == 4 and not any(row.printed for row in table.rows)
+
+
+class TestVerdicts:
+    def test_every_word_has_a_style_and_a_column(self):
+        assert [verdicts.tone(word) for word in ("(differs: other setting)", "holds", "open", "-", "42")] == [
+            "bad",
+            "good",
+            "open",
+            "",
+            "",
+        ]
+        counts = {"holds": 2, "undecided": 3, "not tested": 4, "not run": 5}
+        assert [verdicts.counted(counts, column) for column in verdicts.BOARD] == [2, 0, 7, 5]
+
+
+class TestMathematics:
+    def test_what_stands_between_dollars_becomes_mathml_without_an_address(self):
+        page = mathematics.typeset(
+            r"<p>With $\mu" "\n" r"= 0.9$ and $a &lt; b$:</p>$$\frac{T}{k\sigma}$$<code>$x$</code><pre>cost $5 or $6</pre>"
+        )
+        assert page.count("<math") == 3 and "<mfrac>" in page and "&#x003BC;" in page and "http" not in page
+        assert "$" not in re.sub(r"<(code|pre)>.*?</\1>", "", page) and "<code>$x$</code><pre>cost $5 or $6</pre>" in page
+
+    @pytest.mark.parametrize("text", ["from $5 to $6 each", r"\$1 and \$2", "a$b$c", r"$\frac{$"])
+    def test_what_is_no_mathematics_stays(self, text):
+        assert mathematics.typeset(text) == text
+
+
+def executed(outputs, name, *cells):
+    (outputs / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), outputs / "notebooks" / f"{name}.ipynb")
+
+
+class TestPages:
+    def test_a_page_has_its_neighbours_and_no_warnings_or_dead_widgets(self, outputs):
+        view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "Panel(children=())"}
+        noise = nbformat.v4.new_output("stream", name="stderr", text="a warning")
+        kept = [nbformat.v4.new_output("stream", name="stdout", text="a line"), noise]
+        dead = [
+            nbformat.v4.new_output("display_data", data=view),
+            nbformat.v4.new_output("display_data", data=view | {"text/html": "<b>still</b>"}),
+        ]
+        code = nbformat.v4.new_code_cell("1 + 1", outputs=kept + dead, execution_count=1)
+        for name in ("00_tour", TABLE):
+            executed(outputs, name, nbformat.v4.new_markdown_cell("# Title\n\n$x_0$"), code)
+        text = report.write().with_name(f"{TABLE}.html").read_text(encoding="utf-8")
+        assert "a line" in text and "<b>still</b>" in text and "<msub>" in text and 'name="viewport"' in text
+        assert not [
+            word for word in ("a warning", "widget-view", "Panel(", "http:", "https:", "<script", "In&nbsp;[") if word in text
+        ]
+        assert f'href="index.html#{TABLE}"' in text and 'href="00_tour.html"' in text
+        assert not (outputs / "report" / "dp_instahide_table1.html").exists()
+
+    def test_tables_scroll_in_boxes_that_the_keyboard_reaches(self):
+        assert pages._scrollable("<table border=1><tr></tr></table>").startswith('<div class="wide" tabindex="0"')
+
+
+def test_the_records_are_beside_the_report(outputs):
+    kept = list(Ledger.open(paths.root() / "outputs" / "reference" / "fast" / "trials"))[:3]
+    for record in kept:
+        Ledger.open().put(record)
+    text = report.write().read_text(encoding="utf-8")
+    table = pd.read_csv(outputs / "report" / "records.csv")
+    assert set(table["key"]) == {record.key for record in kept}
+    assert 'href="records.csv" download' in text and "All 3 records" in text
+    if (outputs / "report" / "records.parquet").exists():
+        pd.testing.assert_series_equal(pd.read_parquet(outputs / "report" / "records.parquet")["success"], table["success"])
