@@ -1,10 +1,13 @@
 """``make readme``: the README's table and RESULTS.md, paper beside ours, from the tables under ``outputs/reference``.
 
-The README shows each of the papers' tables once, at the largest scale that it was run at; RESULTS.md shows them at every scale.
+The README has a line for each attack of each table, at the largest scale that it was run at; RESULTS.md shows the tables whole,
+at every scale, below what was found in words, which ``outputs/reference/findings.md`` holds.
 """
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +74,12 @@ SCALES = {  # what a run's data are
     "laptop": "part of CIFAR-10 or of Imagenette",
     "quick": "digits",
 }
+SPELT = {  # what the papers call a defence, as the README spells it; all others in small letters
+    **dict.fromkeys(("Baseline", "BASELINE", "NONE"), "undefended"),
+    **{"CutMix": "CutMix", "CUTMIX": "CutMix", "MaxUp-cutout": "MaxUp-cutout", "MAXUP-CUTOUT": "MaxUp-cutout"},
+    **{"DEEPKNN": "deep k-NN", "DP-SGD": "DP-SGD", "DP-SGD, 0.01": "DP-SGD, 0.01", "DP-SGD, 0.05": "DP-SGD, 0.05"},
+    **{"SS": "spectral signatures", "AC": "activation clustering"},
+}
 REFERENCE = paths.root() / "outputs" / "reference"
 
 LEGEND = """*ours*: per cent, the mean over n trials with its 95 % interval. *control*: how often networks trained on clean images
@@ -106,44 +115,46 @@ def legend() -> str:
 
 
 def short() -> str:
-    """Markdown between the README's two marks: each table of a paper at the largest scale that it was run at, as one table."""
+    """Markdown between the README's two marks: a line for each attack of each table, at the largest scale that it was run at."""
     largest: dict[str, Found] = {}
     for found in every():
         largest.setdefault(found.notebook, found)
     if not largest:
         return f"{BEGIN}\n\n{END}"
-    header = [
-        "paper, its n; our run",
-        "attack",
-        "defence",
-        "success: paper",
-        "ours",
-        "verdict",
-        "accuracy: paper",
-        "ours",
-        "verdict",
-    ]
+    header = ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
     table = markdown(header, [row for found in largest.values() for row in _short(found)])
-    notes = "\n".join(f"- {found.title}, `{found.run}` ({SCALES[found.run]}): {found.about}" for found in largest.values())
-    return "\n\n".join([BEGIN, table, notes, legend(), END])
+    scales = dict.fromkeys(found.run for found in largest.values())
+    return "\n\n".join([BEGIN, table, "; ".join(f"`{run}`: {SCALES[run]}" for run in scales) + ".", END])
 
 
-def _short(found: Found) -> list[list[str]]:
-    """The rows of one table: those that were run, with its name and the attack's where they change."""
-    rows, before = [], ""
-    for line in (line for line in found.lines if line.run and not line.ours_alone):
-        first = f"**{found.title}**, n = {found.claimed.claims[0].trials}; `{found.run}`" if not rows else ""
-        success, accuracy = line.success, line.accuracy
-        ours = f"{success.ours}, n = {success.n}" + f"; control {success.control}" * bool(success.control)
-        sides = [success.paper, ours, success.verdict, accuracy.paper, accuracy.ours, accuracy.verdict]
-        rows.append([first, line.attack if line.attack != before else "", line.defence, *sides])
-        before = line.attack
-    return rows
+def _short(found: Found) -> Iterator[list[str]]:
+    """A row for each attack: the success under each defence that was run, the clean control's, and the verdicts, counted."""
+    run = [line for line in found.lines if line.run and not line.ours_alone and line.success.ours]
+    for place, attack in enumerate(dict.fromkeys(line.attack for line in run)):
+        mine = [line for line in run if line.attack == attack]
+        counts = Counter(line.success.verdict for line in mine if line.success.verdict not in ("", "-"))
+        control = next((f"; clean control {line.success.control}" for line in mine if line.success.control), "")
+        yield [
+            *([f"**{found.title}**", f"`{found.run}`"] if place == 0 else ["", ""]),
+            attack,
+            " to ".join(sorted({line.success.n for line in mine}, key=int)),
+            ", ".join(map(_rate, mine)) + control,
+            ", ".join(f"{n} {word}" for word, n in counts.items()) or "-",
+        ]
+
+
+def _rate(line: Line) -> str:
+    """``"CutMix **47.8** (36)"``."""
+    name = line.defence.strip("*")
+    spelt = "as many at random" if name.startswith("as many at random") else SPELT.get(name, name.lower())
+    paper = f" ({line.success.paper.rstrip('%')})" * bool(line.success.paper)
+    return f"{spelt} **{line.success.ours.split(' ')[0]}**{paper}"
 
 
 def page() -> str:
-    """RESULTS.md: an introduction, then each table at every scale, the largest first."""
-    parts = [PAGE.format(legend=legend())]
+    """RESULTS.md: an introduction, what was found in words (``findings.md``), then each table at every scale, the largest first."""
+    words = REFERENCE / "findings.md"
+    parts = [PAGE.format(legend=legend()), *([words.read_text(encoding="utf-8").strip()] if words.exists() else [])]
     for name in TABLES:
         for place, found in enumerate(each for each in every() if each.notebook == name):
             parts += [_heading(found)] * (place == 0) + _long(found)

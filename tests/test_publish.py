@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import nbformat
@@ -87,7 +88,7 @@ class TestPublish:
         assert said[2] == "    Baseline: " + ", ".join(f"{name}: {n}" for name, n in columns.items())
         assert {path.stem for path in home.glob("reference/fast/tables/*")} == {"strong_augmentation_table1", "dp_instahide_table1"}
         readme = (home / "README.md").read_text(encoding="utf-8")
-        assert readme.startswith("# poisonlib\n") and "**DP-InstaHide, Table 1**, n = 20; `fast`" in readme
+        assert readme.startswith("# poisonlib\n") and "| **DP-InstaHide, Table 1** | `fast` |" in readme
         assert written(readme) == readme
         assert (home / "RESULTS.md").read_text(encoding="utf-8") == page()
 
@@ -226,40 +227,38 @@ class TestShown:
 
         return publish_all
 
-    def test_the_readme_has_a_line_for_each_attack_and_defence(self, shown):
+    def test_the_readme_has_a_line_for_each_attack(self, shown):
         readme, _ = shown(fast=made(every()))
         header, _, *rows = [cells(line) for line in readme.splitlines() if line.startswith("|")]
-        assert header == [
-            "paper, its n; our run",
-            "attack",
-            "defence",
-            *["success: paper", "ours", "verdict"],
-            *["accuracy: paper", "ours", "verdict"],
-        ]
-        ours = "**Strong augmentation, Table 1**, n = 4; `fast`"
-        assert [row[0] for row in rows] == [ours, *[""] * 5, "**DP-InstaHide, Table 1**, n = 20; `fast`", *[""] * 5]
-        assert [row[1] for row in rows[:6]] == ["patch, 100 % of the class", "", "", "patch, 10 % of the class", "", ""]
-        _, _, defence, paper, hits, verdict, accuracy, right, said = rows[2]
-        assert (defence, paper, accuracy) == ("**CutMix**", "36%", "94%")
-        assert hits.startswith("24.0 (") and hits.endswith("), n = 4; control 1.0")
-        assert right.startswith("92.2 (") and (rows[0][5], said) == ("(open)", "(agrees)")
-        assert verdict == "-", "with four trials the undefended attack is not shown to beat its control"
+        assert header == ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
+        assert [row[0] for row in rows] == ["**Strong augmentation, Table 1**", "", "**DP-InstaHide, Table 1**", ""]
+        attacks = ["patch, 100 % of the class", "patch, 10 % of the class"]
+        assert [row[1:4] for row in rows[:2]] == [["`fast`", attacks[0], "4"], ["", attacks[1], "2"]]
+        assert rows[0][4] == "undefended **99.0** (100), mixup **100.0** (100), CutMix **24.0** (36); clean control 1.0"
+        assert rows[0][5] == "1 (open)", "with four trials the undefended attack is not shown to beat its control"
+        assert readme.rstrip().endswith("`fast`: all of CIFAR-10, small network and few epochs.\n\n<!-- end of results -->")
+
+    def test_the_results_have_a_line_for_each_attack_and_defence(self, shown):
+        _, results = shown(fast=made(every()))
+        header, _, *rows = [cells(line) for line in results.split("\n## ")[1].splitlines() if line.startswith("|")]
+        assert len(rows) == 6 and [row[0] for row in rows[:4]] == ["patch, 100 % of the class"] * 3 + ["patch, 10 % of the class"]
+        row = dict(zip(header[3:], rows[2][3:], strict=True))
+        assert (rows[2][1], row["success: paper"], row["accuracy: paper"]) == ("**CutMix**", "36%", "94%")
 
     def test_below_it_stand_set_up_records_device_commit_and_what_was_not_run(self, shown):
-        readme, results = shown(fast=made(every()))
+        _, results = shown(fast=made(every()))
         scale = experiments.profile("backdoor", "fast")
         about = f"`cifar(classes=10)`, `{registry.label(scale.model)}`, {scale.recipe.epochs} epochs, bf16"
         about += "; 30 records, 12 of them clean controls; cpu: test; commit abc"
-        assert f"- Strong augmentation, Table 1, `fast` (all of CIFAR-10, small network and few epochs): {about}\n" in readme
-        assert readme.count(f"{about}; not run: *SS*, *AC* (patch, 10 % of the class)\n") == 1
-        assert results.count(about) == 2
+        assert results.count(f"- {about}") == 2
+        assert results.count(f"{about}; not run: *SS*, *AC* (patch, 10 % of the class)\n") == 1
 
     def test_the_readme_shows_the_largest_scale_and_the_results_every_one(self, shown):
         matching = experiments.grid("targeted", "quick", attack="gradient_matching", defence=["none", "mixup"], trials=3)
         small = [*made(every(profile="quick")), *(invent.record(trial, 1) for trial in matching)]
         readme, results = shown(quick=small, fast=made(every()))
-        named = [cells(line)[0] for line in readme.splitlines() if line.startswith("| **")]
-        assert [name.split("**, ")[1] for name in named] == [f"n = {n}; `{run}`" for n, run in PLACES]
+        named = [tuple(cells(line)[:2]) for line in readme.splitlines() if line.startswith("| **")]
+        assert named == PLACES
         headings = [line for line in results.splitlines() if line.startswith("##")]
         both = ["### `fast`: all of CIFAR-10, small network and few epochs", "### `quick`: digits"]
         assert headings[:5] == ["## Strong augmentation, Table 1", *both, "## Strong augmentation, Table 2", both[1]]
@@ -276,25 +275,28 @@ class TestShown:
     def test_adaptive_attacks_have_lines_of_their_own_and_accuracies_stand_beside_the_basic_one(self, shown):
         both = ["gradient_matching", "gradient_matching(adaptive='surrogate')"]
         matching = experiments.grid("targeted", "quick", attack=both, defence=["none", "mixup"], trials=3)
-        readme, _ = shown(quick=[invent.record(trial, 1) for trial in matching])
+        readme, results = shown(quick=[invent.record(trial, 1) for trial in matching])
         _, _, *rows = [cells(line) for line in readme.splitlines() if line.startswith("|")]
-        assert [row[1] for row in rows[:4]] == ["gradient matching", "", "adaptive gradient matching", ""]
-        assert [row[2] for row in rows[:4]] == ["**Baseline**", "**mixup**"] * 2
-        assert [bool(row[7]) for row in rows[:4]] == [True, True, False, False]
-        named = [cells(line)[2] for line in readme.splitlines() if line.startswith("|")]
-        assert named[6:10] == ["undefended", "**2-WAY MIXUP**"] * 2, "DP-InstaHide's Table 2 has no baseline"
+        assert [row[2] for row in rows[:4]] == ["gradient matching", "adaptive gradient matching"] * 2
+        assert rows[1][4].startswith("undefended **100.0** (90.00), mixup **100.0** (72.00)")
+        assert rows[2][4].startswith("undefended **100.0**, 2-way mixup **100.0** ("), "DP-InstaHide's Table 2 has no baseline"
+        first = results.split("\n## ")[1]
+        header, _, *rows = [cells(line) for line in first.splitlines() if line.startswith("|")]
+        assert [bool(row[header.index("ours", 6)]) for row in rows] == [True, True, False, False]
 
     def test_controls_of_filters_stand_below_them(self, shown):
         defences = ["none", "spectral_signatures", "activation_clustering", "random_removal"]
-        for text in shown(quick=made(experiments.grid("backdoor", "quick", attack=TENTH, defence=defences, trials=2))):
-            names = [next(cell for cell in cells(line)[1:] if cell) for line in text.splitlines() if line.startswith("|")]
-            assert names.count("as many at random as SS") == 1
-            assert names[names.index("as many at random as SS") - 1] == "**SS**"
+        readme, results = shown(quick=made(experiments.grid("backdoor", "quick", attack=TENTH, defence=defences, trials=2)))
+        names = [next(cell for cell in cells(line)[1:] if cell) for line in results.splitlines() if line.startswith("|")]
+        assert names.count("as many at random as SS") == 1
+        assert names[names.index("as many at random as SS") - 1] == "**SS**"
+        assert re.search(r"spectral signatures \*\*50\.0\*\* \([\d.]+\), as many at random \*\*50\.0\*\*", readme)
 
     def test_one_trial_a_cell_has_no_verdict(self, shown):
-        readme, _ = shown(fast=made(every(trials=1)))
-        (row,) = (cells(line) for line in readme.splitlines() if "**CUTMIX**" in line and "100%" not in line and "14.1%" in line)
-        assert row[4].startswith("24.0 (") and row[4].endswith("), n = 1; control 1.0") and row[5] == "-"
+        readme, results = shown(fast=made(every(trials=1)))
+        assert [cells(line)[5] for line in readme.splitlines() if "patch" in line] == ["-"] * 4
+        (row,) = (cells(line) for line in results.splitlines() if "**CUTMIX**" in line and "14.1%" in line)
+        assert row[2] == "1" and row[4].startswith("24.0 (") and row[5:7] == ["1.0", "-"]
 
     def test_without_processor_time_it_is_the_clocks(self, shown):
         assert "| 10 minutes by the clock |" in shown(fast=made(every(), processor=None))[1]
@@ -305,7 +307,11 @@ class TestShown:
         assert page().startswith("# Results\n") and "##" not in page() and legend() in page()
 
 
-PLACES = [(4, "fast"), (20, "fast"), (20, "quick"), (20, "quick"), (10, "quick")]
+PLACES = [  # what the README names, each at the larger scale
+    ("**Strong augmentation, Table 1**", "`fast`"),
+    ("**DP-InstaHide, Table 1**", "`fast`"),
+    *((f"**{table}**", "`quick`") for table in ("Strong augmentation, Table 2", "DP-InstaHide, Table 2", "DP-InstaHide, Table 3")),
+]
 
 
 class TestExecutedCopies:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from poisonlib import data, paths
 
+from . import refresh_picture
 from .refresh_readme import page
 
 README = (paths.root() / "README.md").read_text(encoding="utf-8")
@@ -48,6 +49,14 @@ def test_a_block_of_the_readme_runs(mark, folder):
 
 def test_no_block_is_forgotten():
     assert len(BLOCKS) == len(EXPECTED)
+
+
+def test_the_picture_says_what_its_records_say():
+    with Image.open(refresh_picture.PICTURE) as picture:
+        assert picture.info["Description"] == refresh_picture.words(), "run: python -m tests.refresh_picture"
+    place = refresh_picture.PICTURE.relative_to(paths.root()).as_posix()
+    assert f'<img src="{place}" width="420" alt="{refresh_picture.words()}">' in README
+    assert refresh_picture.PICTURE.stat().st_size < 200_000
 
 
 def test_the_results_follow_from_the_reference_tables():
