@@ -54,7 +54,8 @@ class TestEveryAttack:
             return
         noise, _ = attacks.load("noise", eps=attack.eps, poison_rate=attack.poison_rate).craft(threat_model, 7)
         base = threat_model.train.images[threat_model.train.positions(poison.ids)].int()
-        assert (poison.images.int() - base).abs().max() <= levels(attack.eps)
+        if attack.bound is not None:
+            assert (poison.images.int() - base).abs().max() <= levels(attack.bound) <= levels(attack.eps)
         assert torch.equal(poison.ids, noise.ids)
         reached, by_chance = (attack.objective(threat_model, each, goal, 7) for each in (poison, noise))
         trace = attack.trace(threat_model, 7)

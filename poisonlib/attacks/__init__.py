@@ -21,6 +21,7 @@ class Surrogate:
     number: int = 0  # each has its own initial weights and order
     defended: bool = False  # trained under the victim's defence
     pretrained: bool = False  # not trained: the architecture with its public weights
+    step: Step | None = None  # a step that the attacker trains it with, such as adversarial training
 
 
 @runtime_checkable
@@ -56,6 +57,11 @@ class Attack(registry.Choice, Protocol):
 
     eps: float | None = None  # largest change of a pixel in units of [0, 1]; None if there is no such bound
     adaptive: str = "none"  # how the attacker uses what they know of the defence; "none" if they do not
+
+    @property
+    def bound(self) -> float | None:
+        """The largest change of a stored pixel: ``eps``, unless the attack also puts a whole trigger on the poisons."""
+        return self.eps
 
     @property
     def surrogates(self) -> tuple[Surrogate, ...]:
@@ -112,9 +118,9 @@ def craft(attack, threat_model: ThreatModel, *, seed: int) -> tuple[Poison, Goal
     if not 0 <= goal.intended_class < len(threat_model.train.classes) or not len(goal.images):
         raise ValueError(f"{registry.label(attack)}: its goal has {len(goal.images)} images and the class {goal.intended_class}")
     change = largest_change(threat_model.train, poison)
-    if attack.eps is not None and change > attack.eps * 255 + 1e-4:
+    if attack.bound is not None and change > attack.bound * 255 + 1e-4:
         raise ValueError(
-            f"{registry.label(attack)} changed a pixel by {change}/255, which is more than its eps of {attack.eps * 255:g}/255"
+            f"{registry.label(attack)} changed a pixel by {change}/255, which is more than its eps of {attack.bound * 255:g}/255"
         )
     return poison, goal
 

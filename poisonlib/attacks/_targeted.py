@@ -18,7 +18,7 @@ class Targeted(Attack):
 
     eps: float = 16 / 255  # largest change of a pixel, in units of [0, 1]
     poison_rate: float = 0.01  # poisons as a share of the whole training set; 0 is the clean control
-    targets: int = 1  # test images of one class that are all to be classified as the intended class
+    targets: int | None = 1  # test images of one class that are all to be classified as the intended class; None: all of it
 
     def __post_init__(self):
         if not (isinstance(self.eps, float | int) and 0 < self.eps <= 1 and levels(self.eps)):
@@ -26,7 +26,8 @@ class Targeted(Attack):
                 f"eps={self.eps!r}: choose a change of pixels from 1/255, as images are bytes, to 1 (16/255 in the papers)"
             )
         check.share("poison_rate", self.poison_rate, "the training set")
-        check.whole("targets", self.targets, 1)
+        if self.targets is not None:
+            check.whole("targets", self.targets, 1)
 
     @property
     def clean(self) -> bool:
@@ -46,7 +47,7 @@ class Targeted(Attack):
                 f"poison_rate={self.poison_rate!r}: {poisons} poisons of one class, but the smallest class has {smallest} images; "
                 f"choose at most {smallest * 10_000 // len(train) / 10_000}"
             )
-        if self.targets > fewest:
+        if (self.targets or 1) > fewest:
             raise ValueError(
                 f"targets={self.targets}: all are test images of one class, but the smallest class has {fewest}; "
                 f"choose {f'at most {fewest}' if fewest else 'a larger test set'}"
@@ -60,7 +61,7 @@ class Targeted(Attack):
         train, test = threat_model.train, threat_model.test
         intended, source = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
         aim = test.of_class(source)
-        if self.targets > len(aim):
+        if (self.targets or 1) > len(aim):
             raise ValueError(f"targets={self.targets}: the class {test.classes[source]!r} has {len(aim)} test images")
         aim = aim.take(torch.randperm(len(aim), generator=stream(seed, "targets"))[: self.targets].to(aim.ids.device))
         pool = train.of_class(intended)

@@ -61,8 +61,7 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
     if wanted.pretrained:
         network = training.initialise(trial.model.with_pretrained_weights(), train, seed)
     else:
-        known = trial.defence if wanted.defended else Defence()
-        network = fetch_network(trial, train, known, seed, cache, provenance.surrogate(trial, wanted))
+        network = fetch_network(trial, train, provenance.known(trial, wanted), seed, cache, provenance.surrogate(trial, wanted))
     return _ready(network, trial)
 
 

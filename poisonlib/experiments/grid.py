@@ -84,7 +84,7 @@ def _check_record(record: Record, trial: Trial) -> None:
     assert 0 <= evaluation.hits <= evaluation.targets != 0, f"success {evaluation.hits} of {evaluation.targets}"
     assert all(0 <= correct <= total for correct, total in evaluation.clean), f"clean counts {evaluation.clean}"
     assert (poisons.count == 0) == trial.attack.clean, f"{poisons.count} poisons for {trial.attack}"
-    if trial.attack.eps is not None:
-        assert poisons.largest_change <= levels(trial.attack.eps), (
-            f"a pixel changed by {poisons.largest_change}/255, eps is {trial.attack.eps * 255:.1f}/255"
+    if (bound := trial.attack.bound) is not None:
+        assert poisons.largest_change <= levels(bound), (
+            f"a pixel changed by {poisons.largest_change}/255, eps is {bound * 255:.1f}/255"
         )

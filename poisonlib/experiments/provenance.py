@@ -60,8 +60,12 @@ def victim(trial: Trial) -> dict:
 
 def surrogate(trial: Trial, wanted: Surrogate) -> dict:
     """All that decides the weights of a surrogate: neither the attack nor, unless the attacker knows it, the defence."""
-    known = trial.defence if wanted.defended else Defence()
-    return _training(trial, known, ()) | {"surrogate": wanted.number}
+    return _training(trial, known(trial, wanted), ()) | {"surrogate": wanted.number}
+
+
+def known(trial: Trial, wanted: Surrogate) -> Defence:
+    """How a surrogate is trained: under the victim's defence, with a step of the attacker's own, or like an undefended victim."""
+    return trial.defence if wanted.defended else Defence(step=wanted.step)
 
 
 def unpoisoned(trial: Trial) -> dict:

@@ -23,7 +23,8 @@ def validate(trial: Trial) -> None:
             f"{', '.join(map(registry.label, trial.choices))}: one of these is not the same after its description was read again. "
             "Fields must be numbers, texts, True, False, None or tuples of these, and stay as they were given"
         )
-    trial.recipe.validate(trial.defence.step)
+    for step in (trial.defence.step, *(wanted.step for wanted in trial.attack.surrogates)):
+        trial.recipe.validate(step)
     if trial.defence.filter and trial.recipe.frozen:
         raise ValueError(
             f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature "
