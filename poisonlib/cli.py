@@ -48,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     upgrade = ledger.add_parser("upgrade", help="rewrite records of older versions under today's names")
     upgrade.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
     upgrade.set_defaults(verb=_upgrade)
+    export = ledger.add_parser("export", help="write one table, a row a record, for other programs")
+    export.add_argument("file", metavar="FILE", help="its name, which ends in .csv or .parquet")
+    export.add_argument("--of", metavar="FOLDER", help="the records' folder, by default trials/ in the output folder")
+    export.set_defaults(verb=_export)
     merge = ledger.add_parser(
         "merge",
         help="take over the records of another machine, each of them checked",
@@ -206,6 +210,20 @@ def _upgrade(arguments) -> int:
     if not ledger.root.is_dir():
         raise FileNotFoundError(f"there is no folder {ledger.root}")
     print(f"{ledger.upgrade()} records rewritten in {ledger.root}")
+    return 0
+
+
+def _export(arguments) -> int:
+    from .experiments import Ledger
+    from .experiments.export import export
+
+    ledger = Ledger.open(arguments.of)
+    if not ledger.stored:
+        raise FileNotFoundError(f"there are no records in {ledger.root}")
+    written = export(ledger.sound(), arguments.file)
+    print(f"{written} records written to {arguments.file}")
+    if left := len(ledger.stored) - written:
+        print(f"poisonlib: {left} files in {ledger.root} are no sound records and are left out", file=sys.stderr)
     return 0
 
 

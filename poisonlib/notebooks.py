@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import io
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -103,13 +104,19 @@ def cells(name: str) -> list[dict]:
 
 def tagged(name: str, tag: str) -> list[str]:
     """The sources of the cells that bear a tag."""
-    return [cell.source for cell in cells(name) if tag in cell.metadata.get("tags", [])]
+    return [source for source, tags in _sources(name) if tag in tags]
 
 
 def title(name: str) -> str:
     """The notebook's first line."""
-    first = cells(name)[0].source
+    first, _ = _sources(name)[0]
     return first.splitlines()[0].lstrip("# ")
+
+
+def _sources(name: str) -> list[tuple[str, list[str]]]:
+    """(source, tags) of each cell, from the file's JSON: importing nbformat takes longer than all that is done here."""
+    found = json.loads(path(name).read_text(encoding="utf-8"))["cells"]
+    return [("".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in found]
 
 
 def parameters(name: str) -> dict[str, Parameter]:

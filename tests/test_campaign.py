@@ -184,7 +184,7 @@ class TestCosts:
         ):
             ledger.path(broken.key).parent.mkdir(parents=True, exist_ok=True)
             ledger.path(broken.key).write_text(content)
-        assert Costs(ledger.sound(), CPU).expected(trial) == 600
+        assert Costs(ledger.summaries(), CPU).expected(trial) == 600
         more = tiny(trials=5)[3:]
         assert experiments.plan([trial, *more]).hours == pytest.approx(2 * 600 / 3600)
         assert len(run(more[:1], workers=0, hours=1.0)) == 1

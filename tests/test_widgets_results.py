@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("ipywidgets")
 
 from poisonlib import experiments, papers, paths
-from poisonlib.experiments import Ledger, Record
+from poisonlib.experiments import Ledger, Record, index
 from poisonlib.experiments.record import Cost
 from poisonlib.experiments.spec import canonical
 from poisonlib.papers import costs as planner
@@ -201,7 +201,7 @@ class TestRedraw:
         records, read = reference()[:40], []
         for record in records[:-1]:
             write(Ledger.open(), record)
-        monkeypatch.setattr(_records, "read", lambda path, real=_records.read: read.append(path) or real(path))
+        monkeypatch.setattr(index, "_read", lambda path, real=index._read: read.append(path) or real(path))
         _records.load("yours")
         assert len(read) == 39
         write(Ledger.open(), records[-1])

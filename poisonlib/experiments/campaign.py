@@ -103,7 +103,7 @@ class Campaign:
             return "nothing is left to run"
         workers = max(1, len(devices(place, self.workers, len(jobs))))  # none: this process
         how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {workers} worker{'s' * (workers > 1)}"
-        return f"{how}: {self._expected(jobs, Costs(ledger.sound(), place), workers)}"
+        return f"{how}: {self._expected(jobs, Costs(ledger.summaries(), place), workers)}"
 
     def _expected(self, jobs: Sequence[Job], costs: Costs, workers: int) -> str:
         done, first = forecast(jobs, costs, self.hours, workers), costs.expected(jobs[0][0])

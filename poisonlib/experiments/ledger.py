@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files, paths
-from . import legacy, provenance
+from . import index, legacy, provenance
 from .record import SCHEMA, Record
 from .spec import Trial, canonical, digest
 
@@ -55,6 +55,10 @@ class Ledger:
         for path in self.stored:
             with contextlib.suppress(ValueError, OSError):
                 yield read(path)
+
+    def summaries(self) -> list[index.Summary]:
+        """Of each sound record what lists and plans want of it, by way of the folder's index: few files are opened."""
+        return index.summaries(self.root)[0]
 
     def upgrade(self) -> int:
         """Rewrite the records of older versions under today's names; returns their number.

@@ -58,7 +58,7 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     fresh = {digest(identity): trial for identity, trial in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
     crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
-    hours = _hours(missing, Costs(ledger.sound(), choose(device)))
+    hours = _hours(missing, Costs(ledger.summaries(), choose(device)))
     return Plan(len(distinct), known, dict(Counter(stale.values())), len(work), len(crafts), _operations(work), hours)
 
 
@@ -90,12 +90,14 @@ def _train(source) -> ImageSet:
 
 @functools.lru_cache(maxsize=64)
 def _forward(model, source) -> int:
-    """Operations of the forward pass of one image, counted on shapes alone."""
+    """Operations of the forward pass of one image, counted in one such pass: shapes alone would do, but importing what torch wants
+    for those takes longer.
+    """
     train = _train(source)
-    with torch.device("meta"):
-        network = model.build(len(train.classes), train.shape, train.mean, train.std)
-        with FlopCounterMode(display=False) as counter:
-            network.eval()(torch.empty(1, *train.shape))
+    with torch.random.fork_rng(devices=[]):
+        network = model.build(len(train.classes), train.shape, train.mean, train.std).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *train.shape))
     return counter.get_total_flops()
 
 

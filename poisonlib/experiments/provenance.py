@@ -8,6 +8,7 @@ import torch
 from .. import augment, data, source
 from ..attacks import Surrogate
 from ..registry import Choice
+from .index import Summary
 from .record import Record
 from .spec import Defence, Trial
 
@@ -42,10 +43,14 @@ def fingerprint(choice: data.Data, split: str) -> str:
 
 def staleness(record: Record, trial: Trial) -> str:
     """``"recorded with other code"`` or ``"recorded with other data"`` where this is so, else ``""``."""
-    if record.code != code(trial):
+    return differs(record, code(trial), content(trial))
+
+
+def differs(record: Record | Summary, here: str, data: dict[str, str] | None) -> str:
+    """`staleness` of the record of a trial whose `code` and `content` are these."""
+    if record.code != here:
         return OTHER_CODE
-    here = content(trial)
-    return OTHER_DATA if here and record.data != here else ""
+    return OTHER_DATA if data and record.data != data else ""
 
 
 def victim(trial: Trial) -> dict:

@@ -100,6 +100,23 @@ class Record:
         """The share of test images that the victim classifies correctly."""
         return self.evaluation.accuracy
 
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of the intended class on the target images."""
+        return self.evaluation.confidence
+
+    @property
+    def seconds(self) -> float:
+        return self.cost.seconds
+
+    @property
+    def processor_seconds(self) -> float | None:
+        return self.cost.processor_seconds
+
+    @property
+    def device(self) -> str:
+        return self.environment.device
+
     @cached_property
     def setting(self) -> str:
         """All of the trial but its seed, as text: the trials of one cell have one setting."""

@@ -61,7 +61,7 @@ def run(
         counts = ", ".join(f"{count} {how}" for how, count in Counter(stale.values()).items())
         warnings.warn(f"of {len(trials)} trials, {counts}; run(..., again=True) repeats them", stacklevel=2)
     if jobs:
-        costs = Costs(() if hours is None else ledger.sound(), place)
+        costs = Costs(() if hours is None else ledger.summaries(), place)
         schedule = Schedule(jobs, costs.least, hours)
         validate_data([trial for trial, _ in jobs])
         replies = _in_process(schedule, place, ledger) if workers == 0 else _side_by_side(schedule, place, workers, ledger)

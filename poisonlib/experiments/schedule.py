@@ -6,18 +6,20 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from . import provenance
 from .environment import environment
+from .index import Summary
 from .ledger import Ledger
 from .record import Record
 from .spec import Trial, digest
 
 Job = tuple[Trial, bool]  # and whether another trial needs the same victim
+MANY = 500  # records that are sooner looked up in the ledger's index than read
 
 
 def breadth_first(trials: Sequence[Trial]) -> list[Job]:
@@ -34,26 +36,44 @@ def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) ->
     ``again``: trials that were recorded with other code or data are jobs, too. Raises ValueError where the record of one of the
     trials is damaged.
     """
-    known = [trial for trial in trials if trial in ledger]
-    stale = {trial.key: how for trial in known if (how := provenance.staleness(ledger.get(trial), trial))}
-    return [job for job in breadth_first(trials) if job[0] not in ledger or (again and job[0].key in stale)], stale
+    distinct = {trial.key: trial for trial in trials}
+    known = {key: trial for key, trial in distinct.items() if ledger.path(key).exists()}
+    stale = _stale(known, ledger)
+    missing = [trial for key, trial in distinct.items() if key not in known or (again and key in stale)]
+    wanted = {trial.key for trial in missing} if len(missing) < len(distinct) else distinct.keys()
+    return [job for job in breadth_first(trials) if job[0].key in wanted] if missing else [], stale
+
+
+def _stale(known: Mapping[str, Trial], ledger: Ledger) -> dict[str, str]:
+    """How recorded trials are out of date, by key; the trials of a cell have the same code and data."""
+    about = {each.key: each for each in ledger.summaries()} if len(known) >= MANY else {}
+    made, stale = {}, {}
+    for key, trial in known.items():
+        cell = replace(trial, seed=0)
+        if cell not in made:
+            made[cell] = provenance.code(trial), provenance.content(trial)
+        if how := provenance.differs(about.get(key) or ledger.get(trial), *made[cell]):
+            stale[key] = how
+    return stale
 
 
 class Costs:
     """Mean seconds of trials on one device, from records and from what is added while trials finish."""
 
-    def __init__(self, records: Iterable[Record], device: torch.device):
-        here = environment(device).device
+    def __init__(self, records: Iterable[Record | Summary], device: torch.device):
+        here, cells = environment(device).device, defaultdict(list)
         self.seconds: dict[Hashable, list[float]] = defaultdict(list)
         for record in records:
+            if record.device == here:
+                cells[record.setting].append(record)
+        for alike in cells.values():
             with contextlib.suppress(LookupError, TypeError, ValueError):  # a class that cannot be read here tells nothing
-                if record.environment.device == here:
-                    self.add(record.trial, float(record.cost.seconds))
+                self.add(alike[0].trial, *(float(record.seconds) for record in alike))
 
-    def add(self, trial: Trial, seconds: float) -> None:
-        """Count a trial that took so many seconds."""
+    def add(self, trial: Trial, *seconds: float) -> None:
+        """Count trials of one cell that took so many seconds."""
         for group in (*_groups(trial), _setup(trial)):
-            self.seconds[group].append(seconds)
+            self.seconds[group].extend(seconds)
 
     def expected(self, trial: Trial) -> float | None:
         """Seconds that a trial is expected to take; None where nothing like it was run.

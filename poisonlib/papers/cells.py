@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .. import attacks, augment, data, filters, models, registry, steps
 from ..experiments import Record, Trial
+from ..experiments.index import Summary
 from ..experiments.profiles import as_planned
 from ..experiments.spec import canonical
 from .means import Mean, mean
@@ -54,28 +55,28 @@ class Point:
     paper: tuple[float, float] | None = None
 
 
-def cells(records: Iterable[Record]) -> tuple[Cell, ...]:
+def cells(records: Iterable[Record | Summary]) -> tuple[Cell, ...]:
     """The records as cells, sorted by attack, data, network and the attack's values, undefended victims first.
 
     A record that is given twice counts once.
     """
-    groups: dict[str, dict[int, Record]] = {}
+    groups: dict[str, dict[int, Record | Summary]] = {}
     for record in records:
         groups.setdefault(record.setting, {})[record.seed] = record
     return tuple(sorted((_cell(setting(text), group) for text, group in groups.items()), key=_order))
 
 
-def _cell(about: Setting, by_seed: dict[int, Record]) -> Cell:
+def _cell(about: Setting, by_seed: dict[int, Record | Summary]) -> Cell:
     records = [by_seed[seed] for seed in sorted(by_seed)]
     return Cell(
         about,
         tuple(record.seed for record in records),
         tuple(record.success for record in records),
         tuple(record.accuracy for record in records),
-        tuple(record.evaluation.confidence for record in records),
-        tuple(record.cost.seconds for record in records),
-        tuple(record.cost.processor_seconds for record in records),
-        tuple(record.environment.device for record in records),
+        tuple(record.confidence for record in records),
+        tuple(record.seconds for record in records),
+        tuple(record.processor_seconds for record in records),
+        tuple(record.device for record in records),
         _planned(about.text, tuple(record.seed for record in records)),
     )
 

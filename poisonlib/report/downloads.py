@@ -1,28 +1,30 @@
 """All records of the output folder as one table, in files beside the report."""
 
-import importlib.util
 from pathlib import Path
 
-from ..experiments import Ledger, frame
+from .. import files
+from ..experiments import Ledger, index
+from ..experiments.export import SUFFIXES, export
 
 NAME = "records"
+KINDS = {".csv": "CSV", ".parquet": "Parquet"}
 
 
 def write(folder: Path) -> list[dict]:
-    """Write ``records.csv`` and, where pyarrow is installed, ``records.parquet``: a row for each sound record.
+    """Write ``records.csv`` and ``records.parquet``, a row for each sound record, unless they are there and no record has changed.
 
     Returns the name, the kind and the size of each file; none is written where nothing is recorded.
     """
-    records = list(Ledger.open().sound())
-    if not records:
+    ledger = Ledger.open()
+    if not (rows := len(ledger.summaries())):
         return []
-    table, made = frame(records), [folder / f"{NAME}.csv"]
-    table.to_csv(made[0], index=False)
-    if importlib.util.find_spec("pyarrow"):
-        made.append(folder / f"{NAME}.parquet")
-        table.to_parquet(made[1], index=False)
-    kinds = {".csv": "CSV", ".parquet": "Parquet"}
-    return [{"name": path.name, "kind": kinds[path.suffix], "rows": len(table), "size": _size(path)} for path in made]
+    made, mark, state = [folder / f"{NAME}{suffix}" for suffix in SUFFIXES], folder / f".{NAME}", index.state(ledger.root)
+    if not (all(path.exists() for path in made) and mark.is_file() and mark.read_bytes() == state):
+        records = list(ledger.sound())
+        for path in made:
+            export(records, path)
+        files.write_atomically(mark, state)
+    return [{"name": path.name, "kind": KINDS[path.suffix], "rows": rows, "size": _size(path)} for path in made]
 
 
 def _size(path: Path) -> str:

@@ -1,13 +1,14 @@
-"""The results explorer's reader: each folder of a ledger is read once, and again only if it has changed."""
+"""The results explorer's reader: by way of the ledger's index, each file is read once, and again only if it has changed."""
 
 import functools
+import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from ... import paths
-from ...experiments import Record
-from ...experiments.ledger import read
+from ...experiments import Trial, index
 from ...papers import cells
 from ...papers.cells import Cell
 from .._panel import message
@@ -47,13 +48,11 @@ def load(source: str = AUTO) -> Source:
 
 def _read(root: Path) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     stamp = _stamp(root)
-    found, failed = _cells(stamp)
-    missing = {message(error): path for path, error in failed.items() if isinstance(error, LookupError)}
-    if any(isinstance(_attempt(path), Record) for path in missing.values()):  # a class can be imported by now
+    found, unreadable, missing = _cells(root, stamp)
+    if not all(isinstance(_objection(setting), LookupError) for setting in missing):  # a class can be imported by now
         _cells.cache_clear()
-        _folder.cache_clear()
-        found, failed = _cells(stamp)
-    return found, tuple(map(message, failed.values()))
+        found, unreadable, _ = _cells(root, stamp)
+    return found, unreadable
 
 
 def _stamp(root: Path) -> Stamp:
@@ -64,25 +63,21 @@ def _stamp(root: Path) -> Stamp:
 
 
 @functools.lru_cache(maxsize=8)
-def _cells(stamp: Stamp) -> tuple[tuple[Cell, ...], dict[Path, Exception]]:
-    parts = [_folder(*each) for each in stamp]
-    failed = {path: error for _, errors in parts for path, error in errors.items()}
-    return cells.cells(record for records, _ in parts for record in records), failed
+def _cells(root: Path, stamp: Stamp) -> tuple[tuple[Cell, ...], tuple[str, ...], tuple[str, ...]]:
+    """(the cells of a ledger as it was at that time, a message for each record that cannot be read, settings without a class)."""
+    records, failed = index.summaries(root)
+    count = Counter(record.setting for record in records)
+    against = {setting: error for setting in count if (error := _objection(setting))}
+    messages = [text for setting, error in against.items() for text in [message(error)] * count[setting]]
+    missing = tuple(setting for setting, error in against.items() if isinstance(error, LookupError))
+    found = cells.cells(record for record in records if record.setting not in against)
+    return found, (*messages, *map(message, failed.values())), missing
 
 
-@functools.lru_cache(maxsize=2048)
-def _folder(folder: str, changed: int) -> tuple[list[Record], dict[Path, Exception]]:
-    """The records in a folder as it was at that time, and the errors of those that cannot be read."""
-    found = {path: _attempt(path) for path in sorted(Path(folder).glob("*.json"))}
-    errors = {path: each for path, each in found.items() if not isinstance(each, Record)}
-    return [each for each in found.values() if isinstance(each, Record)], errors
-
-
-def _attempt(path: Path) -> Record | Exception:
-    """A record whose trial can be read too, or the error: a damaged file, a missing class, or whatever a class's module raises."""
+def _objection(setting: str) -> Exception | None:
+    """Why a setting's trials cannot be read: a missing class, or whatever a class's module raises; None where they can."""
     try:
-        record = read(path)
-        record.trial  # noqa: B018 (raises LookupError where a class is missing)
+        Trial.read(json.loads(setting))
     except Exception as error:
         return error.with_traceback(None)
-    return record
+    return None
