@@ -8,7 +8,8 @@ JOBS ?= 2
 SET ?=
 avx2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
 plain := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
-PYTEST := env $(if $(SET),$(or $($(SET)),$(error SET=$(SET): choose one of avx2, plain))) $(BIN)/python -m pytest
+ENV := env $(if $(SET),$(or $($(SET)),$(error SET=$(SET): choose one of avx2, plain)))
+PYTEST := $(ENV) $(BIN)/python -m pytest
 
 # The tests that the last bits of numbers could decide.
 NUMERIC := airbench attacks augment double_backward filters filters_knn filters_random frozen gradient_matching held_out maxup \
@@ -18,7 +19,8 @@ NUMERIC := airbench attacks augment double_backward filters filters_knn filters_
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
 
-.PHONY: reproduce test test-numeric test-notebooks test-portable test-optional setup notebooks readme benchmarks clean
+.PHONY: reproduce test test-numeric test-notebooks test-portable test-optional setup notebooks readme hardware hardware-of \
+	benchmarks clean
 
 reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 	$(BIN)/python -m poisonlib run all --profile $(PROFILE)
@@ -64,6 +66,13 @@ notebooks: setup  ## execute the notebooks and write their outputs back, as they
 readme: setup  ## write the README's table, RESULTS.md and the first screens of the tables' notebooks anew from outputs/reference
 	$(BIN)/python -m tests.refresh_readme
 	$(BIN)/python -m tests.refresh_found
+
+hardware: setup  ## the same trials as on three processors, into outputs/reference/hardware
+	$(BIN)/python -m tests.hardware native
+	for set in avx2 plain; do $(MAKE) hardware-of SET=$$set || exit 1; done
+
+hardware-of: setup
+	$(ENV) $(BIN)/python -m tests.hardware $(SET)
 
 benchmarks: setup  ## speed as ratios, each measured in one run against the usual way
 	$(BIN)/python -m tests.benchmarks

@@ -1,4 +1,4 @@
-"""The tables of ``outputs/reference``, made from the records beside them: ``python -m tests.refresh_reference [RUN [FOLDER]]``.
+"""The tables and claims of ``outputs/reference``, made from the records beside them: ``python -m tests.refresh_reference [RUN [FOLDER]]``.
 
 Without a run, the tables that there are are made anew. With one, every table is made of which the run has a trial; its records are
 those in FOLDER, by default ``outputs/reference/RUN/trials``.
@@ -24,6 +24,7 @@ from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
 from poisonlib.experiments.profiles import Profile
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
+from poisonlib.papers import Comparison, dossier
 from poisonlib.papers.belonging import attacked_as, belongs, columns
 
 from .refresh_readme import REFERENCE, RUNS, TABLES, Place
@@ -31,17 +32,19 @@ from .refresh_readme import REFERENCE, RUNS, TABLES, Place
 VARIED = ("adaptive", "poison_rate", "variant")  # values of an attack that notebooks vary at one profile
 
 
-def content(records: list[Record], run: str, place: Place) -> dict | None:
-    """What the table's file holds; None where no trial of the run measures a cell of the paper.
+def compared(records: list[Record], run: str, place: Place) -> Comparison | None:
+    """The table beside the run's trials; None where none of them measures a cell of the paper."""
+    found = papers.compare(chosen(records, run, place), place.paper, place.table)
+    return found if any(cell.ours and cell.claim.printed for cell in found.cells) else None
+
+
+def content(comparison: Comparison, records: list[Record]) -> dict:
+    """What the table's file holds. ``records`` are those that the comparison's were chosen from.
 
     Its setting is that of the distinct records behind the table, and says how many of them are clean controls.
     """
-    mine = chosen(records, run, place)
-    compared = papers.compare(mine, place.paper, place.table)
-    if not any(cell.ours and cell.claim.printed for cell in compared.cells):
-        return None
-    clean = controls(mine, compared.records)
-    found = compared.content([*compared.records, *clean])
+    clean = controls(records, comparison.records)
+    found = comparison.content([*comparison.records, *clean])
     return found | {"setting": found["setting"] | {"controls": str(len(clean))}}
 
 
@@ -109,10 +112,15 @@ def _as_given(attack: Attack, scale: Profile) -> bool:
 
 
 def refresh(run: str, records: list[Record], names: Iterable[str] = TABLES) -> dict[Path, dict]:
-    """Write the tables of a run that these notebooks make; returns the content of each file."""
+    """Write the tables of a run that these notebooks make, and the evidence on their sentences (`papers.dossier`).
+
+    Returns the content of each table's file.
+    """
     made = {}
     for name in names:
-        if found := content(records, run, TABLES[name]):
+        if comparison := compared(records, run, TABLES[name]):
+            dossier.write(comparison, REFERENCE / run)
+            found = content(comparison, chosen(records, run, TABLES[name]))
             path = REFERENCE / run / "tables" / f"{name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

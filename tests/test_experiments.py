@@ -18,6 +18,7 @@ from poisonlib.experiments.ledger import read
 from poisonlib.experiments.provenance import victim
 from poisonlib.experiments.record import CraftReport, FilterReport
 from poisonlib.experiments.spec import digest
+from poisonlib.papers.cells import cells
 
 from . import invent
 
@@ -178,6 +179,19 @@ class TestRun:
         assert len(list((tmp_path / "models").iterdir())) == 1, "the filter's trial shares the undefended victim"
         monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "alone"))
         assert measured(experiments.run(both[1:], workers=0)) == measured(shared[1:])
+
+    def test_several_victims_of_one_goal_share_its_poisons_and_make_one_value(self, tmp_path):
+        (one,) = tiny(["patch(poison_rate=1.0)"], trials=1)
+        table = tiny(["patch(poison_rate=1.0)", "patch(poison_rate=0.0)"], "activation_clustering", trials=1, starts=3)
+        assert tiny(["patch(poison_rate=1.0)"], trials=1, starts=3)[0].key == one.key, "the first start has no name"
+        assert [trial.start for trial in table] == [0, 1, 2] * 2 and len({trial.victim_seed for trial in table}) == 3
+        records = experiments.run(table, workers=0)
+        assert len({record.poisons.digest for record in records[:3]}) == 1
+        assert len(list((tmp_path / "models").iterdir())) == 6, "none shares its network with another start"
+        assert len({record.measured() for record in records}) == 6
+        assert [record.trial for record in records] == table
+        (attacked,) = [cell for cell in cells(records) if not cell.setting.control]
+        assert attacked.seeds == (one.seed,) and attacked.accuracy == (sum(record.accuracy for record in records[:3]) / 3,)
 
     def test_a_damaged_cache_file_is_as_good_as_none(self, tmp_path, monkeypatch):
         table = tiny("patch(poison_rate=0.0)", trials=1)

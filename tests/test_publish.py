@@ -15,7 +15,7 @@ from poisonlib.training import Numerics
 
 from . import invent, publish, refresh_notebooks, refresh_readme, refresh_reference
 from .refresh_readme import TABLES, legend, page, written
-from .refresh_reference import content, kept, of_profile
+from .refresh_reference import chosen, compared, kept, of_profile
 
 WHOLE, TENTH = "patch(poison_rate=1.0)", "patch(poison_rate=0.1)"
 CUTMIX = "cutmix(probability=1.0)"
@@ -72,6 +72,8 @@ class TestPublish:
         said = list(publish.publish("fast", ledger(home, both + others)))
         assert said[0].startswith(f"{len(both)} records of fast: {len(both)} new, 0 replaced; ")
         assert {record.key for record in kept("fast")} == {record.key for record in both}
+        said = json.loads((home / "reference/fast/claims/dp_instahide/cutmix-stops-backdoor.json").read_text())
+        assert {key for cell in said["cells"] for key in cell["records"]} < {record.key for record in mine}
         assert all(
             path.stat().st_size < 2**14 and path.read_text().count("\n") == 1 for path in home.glob("reference/fast/trials/*/*")
         )
@@ -142,6 +144,11 @@ def test_no_further_record_of_a_changed_checkout_is_kept():
     root = paths.root() / "outputs" / "reference"
     records = [record for run in root.iterdir() for record in Ledger.open(run / "trials")]
     assert {record.environment.commit for record in records if publish.unfit(record)} <= CHANGED
+
+
+def content(records, run, place):
+    found = compared(records, run, place)
+    return found and refresh_reference.content(found, chosen(records, run, place))
 
 
 class TestTables:

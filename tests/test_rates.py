@@ -138,7 +138,7 @@ def test_a_point_is_of_one_attack_and_setting_whatever_the_seeds(other, first_se
 
 def test_a_record_that_comes_twice_is_refused():
     records = invented(defence=["none", "mixup"], trials=3)
-    with pytest.raises(ValueError, match="mixup: 4 records, some of them twice"):
+    with pytest.raises(ValueError, match="mixup: some of the records are given twice"):
         papers.points([*records, records[-1]])
 
 

@@ -1,6 +1,7 @@
 """Where a trial runs: device, library versions, commit, and how much memory it takes."""
 
 import functools
+import os
 import platform
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def choose(device: str = "auto") -> torch.device:
 
 def environment(device: torch.device) -> Environment:
     """The environment that a trial on ``device`` runs in now."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {_processor()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {_processor()}{_held_back()}"
     return Environment(name, torch.__version__, platform.python_version(), __version__, commit())
 
 
@@ -64,6 +65,13 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _held_back() -> str:
+    """The instruction set to which oneDNN or PyTorch is held by an environment variable; "" where all are used."""
+    given = (os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"))
+    limits = ", ".join(dict.fromkeys(limit.lower() for limit in given if limit))
+    return f" ({limits} at most)" if limits else ""
 
 
 @functools.cache

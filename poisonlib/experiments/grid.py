@@ -27,10 +27,12 @@ def grid(
     defence: Part | str | Sequence[Part | str | Sequence[Part]] = "none",
     trials: int | None = None,
     first_seed: int | None = None,
+    starts: int = 1,
     **changes,
 ) -> list[Trial]:
     """Every attack under every defence, with ``trials`` seeds each, from ``first_seed`` on (by default the profile's numbers).
 
+    ``starts``: victims of each goal and its poisons, which differ in their initial weights and batches; tables take their mean.
     Cells share their seeds, so the rows of a table are paired. Attacks and defences are names such as ``"cutmix"`` or
     ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
     without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=`` and ``recipe=``
@@ -43,12 +45,13 @@ def grid(
     base = dataclasses.replace(base, data=base.data.resolved())
     count = base.trials if trials is None else trials
     checks.whole("trials", count, 1)
+    checks.whole("starts", starts, 1)
     defences = [read_defence(choice, base.defences) for choice in _listed(defence)]
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
     first = base.first_seed if first_seed is None else first_seed
-    seeds = range(first, first + count)
-    table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, seed) for a, d in rows for seed in seeds]
-    for trial in table[::count]:
+    seeds = [(seed, start) for seed in range(first, first + count) for start in range(starts)]
+    table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, *seed) for a, d in rows for seed in seeds]
+    for trial in table[:: len(seeds)]:
         validate(trial)
     return list(dict.fromkeys(table))
 

@@ -33,6 +33,7 @@ class Summary:
     key: str
     setting: str
     seed: int
+    start: int
     success: float
     accuracy: float
     confidence: float | None
@@ -55,7 +56,7 @@ class Summary:
     @cached_property
     def trial(self) -> Trial:
         """The trial. Raises LookupError where a class that it names cannot be imported here."""
-        return replace(Trial.read(json.loads(self.setting)), seed=self.seed)
+        return replace(Trial.read(json.loads(self.setting)), seed=self.seed, start=self.start)
 
 
 NAMES = [field.name for field in fields(Summary)]

@@ -60,7 +60,8 @@ def victim(trial: Trial) -> dict:
     """
     attack = () if trial.attack.clean else (trial.attack,)
     identity = _training(trial, trial.defence, attack)
-    return identity | {"attack": trial.describe()["attack"] if attack else None}
+    start = {"start": trial.start} if trial.start else {}
+    return identity | {"attack": trial.describe()["attack"] if attack else None} | start
 
 
 def surrogate(trial: Trial, wanted: Surrogate) -> dict:

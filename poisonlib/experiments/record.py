@@ -91,6 +91,10 @@ class Record:
         return self.spec["seed"]
 
     @property
+    def start(self) -> int:
+        return self.spec.get("start", 0)
+
+    @property
     def success(self) -> float:
         """The share of target images that the victim classifies as the intended class."""
         return self.evaluation.success
@@ -119,8 +123,8 @@ class Record:
 
     @cached_property
     def setting(self) -> str:
-        """All of the trial but its seed, as text: the trials of one cell have one setting."""
-        return canonical(self.spec | {"seed": 0})
+        """All of the trial but its seed and its start, as text: the trials of one cell have one setting."""
+        return canonical({name: value for name, value in self.spec.items() if name != "start"} | {"seed": 0})
 
     def measured(self) -> str:
         """What must not depend on when, where and beside what the trial ran, as canonical text."""

@@ -14,6 +14,7 @@ from ..data import Data
 from ..filters import Filter
 from ..models import Model
 from ..registry import Choice
+from ..rng import derive
 from ..steps import Step
 
 
@@ -113,6 +114,7 @@ class Trial:
     defence: Defence
     numerics: training.Numerics
     seed: int
+    start: int = 0  # which of several victims of the same goal and poisons: each begins elsewhere and draws other batches
 
     def describe(self) -> dict:
         """The trial as plain JSON values; `Trial.read` takes it back."""
@@ -127,6 +129,7 @@ class Trial:
                     "numerics": registry.plain(self.numerics),
                     "seed": self.seed,
                 }
+                | ({"start": self.start} if self.start else {})
             )
         )
 
@@ -144,6 +147,11 @@ class Trial:
     def key(self) -> str:
         """The name of the trial's record."""
         return digest(self.describe())
+
+    @property
+    def victim_seed(self) -> int:
+        """The seed from which the victim begins and draws its batches; the goal and the poisons come from ``seed``."""
+        return derive(self.seed, "start", self.start) if self.start else self.seed
 
     @property
     def known_defence(self) -> Defence:
@@ -171,6 +179,7 @@ def _read(text: str) -> Trial:
         defence(description["defence"]),
         training.Numerics(**description["numerics"]),
         0,
+        description.get("start", 0),
     )
 
 

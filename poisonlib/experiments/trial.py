@@ -34,7 +34,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
             kept, report = filtered(trial, victim, poisoned, crafted.poison)
         if trial.defence.filter:
             with clock.stage("train"):
-                victim = trained(trial, kept, trial.defence, trial.seed)
+                victim = trained(trial, kept, trial.defence, trial.victim_seed)
         with clock.stage("evaluate"):
             evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics)
     poison, goal = crafted.poison, crafted.goal
@@ -56,7 +56,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
 def fetch_victim(trial: Trial, train: ImageSet, cache: Cache, keep: bool) -> Network:
     """A network trained on the whole (poisoned) training set under the trial's defence, or the same one from the cache."""
     keep = keep or trial.attack.clean or trial.defence.filter is not None
-    return fetch_network(trial, train, trial.defence, trial.seed, cache, provenance.victim(trial), keep)
+    return fetch_network(trial, train, trial.defence, trial.victim_seed, cache, provenance.victim(trial), keep)
 
 
 def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> tuple[ImageSet, FilterReport | None]:

@@ -33,7 +33,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cell:
-    """The trials of one setting, in the order of their seeds. All rates are shares."""
+    """The trials of one setting, in the order of their seeds; several victims of one seed are one trial. All rates are shares."""
 
     setting: Setting
     seeds: tuple[int, ...]
@@ -58,27 +58,36 @@ class Point:
 def cells(records: Iterable[Record | Summary]) -> tuple[Cell, ...]:
     """The records as cells, sorted by attack, data, network and the attack's values, undefended victims first.
 
-    A record that is given twice counts once.
+    A record that is given twice counts once. Several victims of one seed make one value, their mean: the unit is the goal.
     """
-    groups: dict[str, dict[int, Record | Summary]] = {}
+    groups: dict[str, dict[tuple[int, int], Record | Summary]] = {}
     for record in records:
-        groups.setdefault(record.setting, {})[record.seed] = record
-    return tuple(sorted((_cell(setting(text), group) for text, group in groups.items()), key=_order))
+        groups.setdefault(record.setting, {})[record.seed, record.start] = record
+    return tuple(sorted((_cell(setting(text), group.values()) for text, group in groups.items()), key=_order))
 
 
-def _cell(about: Setting, by_seed: dict[int, Record | Summary]) -> Cell:
-    records = [by_seed[seed] for seed in sorted(by_seed)]
+def _cell(about: Setting, records: Iterable[Record | Summary]) -> Cell:
+    by_seed: dict[int, list[Record | Summary]] = {}
+    for record in sorted(records, key=lambda record: (record.seed, record.start)):
+        by_seed.setdefault(record.seed, []).append(record)
+    victims = by_seed.values()
     return Cell(
         about,
-        tuple(record.seed for record in records),
-        tuple(record.success for record in records),
-        tuple(record.accuracy for record in records),
-        tuple(record.confidence for record in records),
-        tuple(record.seconds for record in records),
-        tuple(record.processor_seconds for record in records),
-        tuple(record.device for record in records),
-        _planned(about.text, tuple(record.seed for record in records)),
+        tuple(by_seed),
+        tuple(_mean(record.success for record in each) for each in victims),
+        tuple(_mean(record.accuracy for record in each) for each in victims),
+        tuple(_mean(record.confidence for record in each) for each in victims),
+        tuple(_mean(record.seconds for record in each) for each in victims),
+        tuple(_mean(record.processor_seconds for record in each) for each in victims),
+        tuple(", ".join(sorted({record.device for record in each})) for each in victims),
+        _planned(about.text, tuple(by_seed)),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None where one of the values is None."""
+    values = list(values)
+    return None if None in values else sum(values) / len(values)
 
 
 @functools.lru_cache(maxsize=4096)

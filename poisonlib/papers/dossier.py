@@ -12,9 +12,11 @@ from .setting import setting
 from .verdicts import Verdict
 
 
-def write(comparison: Comparison) -> list[Path]:
-    """Write ``outputs/claims/PAPER/ID.json`` for each sentence that the trials of a comparison were asked; returns the paths."""
-    folder = paths.outputs() / "claims" / comparison.table.paper
+def write(comparison: Comparison, root: Path | None = None) -> list[Path]:
+    """Write ``claims/PAPER/ID.json`` below ``root``, by default the output folder, for each sentence that the trials of a comparison
+    were asked; returns the paths.
+    """
+    folder = (root or paths.outputs()) / "claims" / comparison.table.paper
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for (finding, said), otherwise in zip(comparison.findings, comparison.at_any_n, strict=True):

@@ -13,14 +13,16 @@ def points(records: Sequence[Record]) -> dict[str, Point]:
 
     Raises ValueError where these differ in more than their seeds, and where a trial comes twice.
     """
-    counts = Counter(setting(record.setting).defence for record in records)
+    keys = Counter(record.key for record in records)
+    twice = {setting(record.setting).defence for record in records if keys[record.key] > 1}
+    labels = dict.fromkeys(setting(record.setting).defence for record in records)
     every = cells(records)
-    mine = {label: [cell for cell in every if cell.setting.defence == label] for label in counts}
+    mine = {label: [cell for cell in every if cell.setting.defence == label] for label in labels}
     for label, found in mine.items():
         if len(found) > 1:
             raise ValueError(f"{label}: records of several attacks or settings; give those of one")
-        if len(found[0].seeds) < counts[label]:
-            raise ValueError(f"{label}: {counts[label]} records, some of them twice; give each once")
+        if label in twice:
+            raise ValueError(f"{label}: some of the records are given twice; give each once")
     return {label: point(cell) for label, (cell,) in mine.items()}
 
 
