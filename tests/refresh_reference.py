@@ -1,4 +1,4 @@
-"""The tables and claims of ``outputs/reference``, made from the records beside them: ``python -m tests.refresh_reference [RUN [FOLDER]]``.
+"""The tables and claims of ``outputs/reference``, made from its records: ``python -m tests.refresh_reference [RUN [FOLDER]]``.
 
 Without a run, the tables that there are are made anew. With one, every table is made of which the run has a trial; its records are
 those in FOLDER, by default ``outputs/reference/RUN/trials``.

@@ -13,7 +13,7 @@ from .verdicts import Verdict
 
 
 def write(comparison: Comparison, root: Path | None = None) -> list[Path]:
-    """Write ``claims/PAPER/ID.json`` below ``root``, by default the output folder, for each sentence that the trials of a comparison
+    """Write ``claims/PAPER/ID.json`` below ``root`` (by default the output folder) for each sentence that a comparison's trials
     were asked; returns the paths.
     """
     folder = (root or paths.outputs()) / "claims" / comparison.table.paper
