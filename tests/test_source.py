@@ -1,5 +1,6 @@
 """The digest of code tells every change of what a class does, and nothing else."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,21 +49,60 @@ CHANGES = {  # what a method uses: the definition, with @ for what changes, and 
 }
 
 
-def digest(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+FORKED = """
+import json, os, sys, time, traceback, types
+import numpy, torch
+from poisonlib import augment, source
+
+for line in sys.stdin:
+    task = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.chdir(task["folder"])
+        source.STARTED = time.time()
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            exec(compile(task["code"], "<string>", "exec"), vars(main))
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    print("end", flush=True)
+"""
+
+
+class Forks:
+    """As ``python -B -c CODE`` in a folder, each time in a new process, but what all of them import is imported once."""
+
+    def __init__(self, process: subprocess.Popen):
+        self.process = process
+
+    def __call__(self, code: str, folder="/") -> str:
+        self.process.stdin.write(json.dumps({"code": code, "folder": str(folder)}) + "\n")
+        self.process.stdin.flush()
+        said = "".join(iter(self.process.stdout.readline, "end\n")).strip()
+        assert re.fullmatch("[0-9a-f]{32}", said), said
+        return said
+
+
+@pytest.fixture(scope="module")
+def digest():
+    command = [sys.executable, "-B", "-c", FORKED]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield Forks(process)
+        process.stdin.close()
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_what_a_class_of_a_script_uses_is_part_of_its_code(kind):
+def test_what_a_class_of_a_script_uses_is_part_of_its_code(kind, digest):
     definition, use = CHANGES[kind]
     one, same, other = (HEAD + re.sub("@(?![a-z])", value, definition) + BODY.replace("USE", use) for value in ("1", "1", "2"))
     # `python -c` keeps no source, so byte code decides; notebooks and scripts have theirs, see test_outside.py
     assert digest(one) == digest(same) != digest(other)
 
 
-def test_a_decorator_of_a_method_is_part_of_its_class():
+def test_a_decorator_of_a_method_is_part_of_its_class(digest):
     code = "def times(f):\n    @functools.wraps(f)\n    def g(*a):\n        return f(*a) * FACTOR\n    return g\n"
     code += "class Box:\n    @times\n    def a(self):\n        return 1\nbox = Box()"
     twice, thrice = (HEAD + code.replace("FACTOR", factor) + BODY.replace("USE", "x * box.a()") for factor in ("2", "3"))
@@ -81,7 +121,7 @@ FILES = {
 
 @pytest.mark.parametrize("package", [True, False])
 @pytest.mark.parametrize("changed", ["mine/steps.py", "mine/helper.py", "loose.py", "mine/__init__.py"])
-def test_every_file_of_the_user_counts(tmp_path, changed, package):
+def test_every_file_of_the_user_counts(tmp_path, changed, package, digest):
     """Also in a package without ``__init__.py``."""
     if changed == "mine/__init__.py" and not package:
         pytest.skip("there is no such file")
@@ -94,9 +134,7 @@ def test_every_file_of_the_user_counts(tmp_path, changed, package):
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text + (more if name == changed else ""))
-        done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return digest(code, tmp_path)
 
     assert run("") == run("# a comment\n") == run('"""A remark."""\n') != run("B = 2\n")
 
