@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,12 +53,21 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     if run not in profiles(place.scenario):
         return []
     table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
-    mine = [record for record in mine if not tuned(record.seed, profile(place.scenario, run))]
-    counts = Counter(record.trial.numerics for record in mine)
-    mine = [record for record in mine if record.trial.numerics == max(counts, key=counts.get)]
-    attacked = [r for r in mine if any(attacked_as(r.trial, column) for column in columns(table))]
-    kept = [r for r in attacked if not r.trial.defence.parts or any(belongs(as_filtered(r.trial), claim) for claim in table.claims)]
+    scale = profile(place.scenario, run)
+    mine = [record for record in mine if not tuned(record.seed, scale)]
+    counts = Counter(canonical(record.spec["numerics"]) for record in mine)
+    mine = [record for record in mine if canonical(record.spec["numerics"]) == max(counts, key=counts.get)]
+    attacked = where(mine, lambda trial: any(attacked_as(trial, column) for column in columns(table)))
+    kept = where(attacked, lambda t: not t.defence.parts or any(belongs(as_filtered(t), claim) for claim in table.claims))
     return kept + controls(mine, kept)
+
+
+def where(records: Iterable[Record], wanted: Callable[[Trial], bool]) -> list[Record]:
+    """The records of the settings whose trials are wanted, which is asked once a setting; never those of a class that is not here."""
+    records = list(records)
+    first = {record.setting: record for record in records}
+    found = {text for text, record in first.items() if (trial := _trial(record)) and wanted(trial)}
+    return [record for record in records if record.setting in found]
 
 
 def tuned(seed: int, scale: Profile) -> bool:
@@ -88,9 +97,7 @@ def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Reco
     """The records that have a profile's data set, network and schedule, and its values of their attack but those in `VARIED`."""
     scale = profile(scenario, name)
     set_up = registry.label(scale.data), scale.model, scale.recipe  # a label leaves out the digest of the content
-    known = [(record, trial) for record in records if (trial := _trial(record))]
-    mine = [(r, t) for r, t in known if (registry.label(t.data), t.model, t.recipe) == set_up]
-    return [record for record, trial in mine if _as_given(trial.attack, scale)]
+    return where(records, lambda t: (registry.label(t.data), t.model, t.recipe) == set_up and _as_given(t.attack, scale))
 
 
 def _trial(record: Record) -> Trial | None:

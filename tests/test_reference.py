@@ -1,6 +1,7 @@
 """What is kept under outputs/reference and what the README says of it."""
 
 import base64
+import functools
 import json
 
 import nbformat
@@ -11,9 +12,11 @@ from poisonlib.experiments import Ledger
 
 from . import refresh_found
 from .refresh_readme import REFERENCE, TABLES, written
-from .refresh_reference import content, kept
+from .refresh_reference import chosen, compared, content, kept
 
-RUNS = sorted(path.name for path in REFERENCE.iterdir() if path.is_dir())
+RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/trials"))
+PLACES = sorted(path.parent for path in REFERENCE.rglob("trials"))
+records = functools.cache(kept)
 
 
 def test_the_readme_shows_the_reference_tables():
@@ -21,11 +24,11 @@ def test_the_readme_shows_the_reference_tables():
     assert written(readme) == readme, "run: make readme"
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_every_reference_record_is_sound_and_can_be_read(run):
-    records = list(Ledger.open(REFERENCE / run / "trials"))
-    assert records
-    for record in records:
+@pytest.mark.parametrize("place", PLACES, ids=[str(place.relative_to(REFERENCE)) for place in PLACES])
+def test_every_reference_record_is_sound_and_can_be_read(place):
+    found = list(Ledger.open(place / "trials"))
+    assert found
+    for record in found:
         assert record.environment.device and record.environment.torch and record.cost.seconds > 0
         assert record.trial.key == record.key
 
@@ -36,7 +39,11 @@ def test_the_tables_follow_from_the_records(run, name):
     path = REFERENCE / run / "tables" / f"{name}.json"
     if not path.exists():
         pytest.skip(f"the run {run} has no {name}")
-    stored, made = json.loads(path.read_text(encoding="utf-8")), content(kept(run), run, TABLES[name])
+    comparison = compared(records(run), run, TABLES[name])
+    stored, made = json.loads(path.read_text(encoding="utf-8")), content(comparison, chosen(records(run), run, TABLES[name]))
+    for finding, said in comparison.findings:
+        claim = json.loads((REFERENCE / run / "claims" / TABLES[name].paper / f"{finding.id}.json").read_text(encoding="utf-8"))
+        assert (claim["sentence"], claim["verdict"]) == (finding.quote, said.word), "run: python -m tests.refresh_reference"
     for each in (stored, made):
         del each["setting"]["provenance"]  # which says how the records stand to the code of the day
     assert json.loads(json.dumps(made)) == stored, "run: python -m tests.refresh_reference"
