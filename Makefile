@@ -19,26 +19,31 @@ NUMERIC := airbench attacks augment double_backward filters filters_knn filters_
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
 
-.PHONY: reproduce test test-numeric test-notebooks test-portable test-optional setup notebooks readme hardware hardware-of \
+.PHONY: reproduce test test-units test-numeric test-notebooks test-portable test-optional setup notebooks readme hardware hardware-of \
 	benchmarks clean
 
 reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 	$(BIN)/python -m poisonlib run all --profile $(PROFILE)
 	$(BIN)/python -m poisonlib report
 
-test: setup  ## unit tests side by side, then every notebook against its committed outputs
+test: setup  ## unit tests, the numeric ones as on two other processors too, then every notebook against its committed outputs
+	$(MAKE) test-units
+	for set in avx2 plain; do $(MAKE) test-numeric SET=$$set || exit 1; done
+	$(MAKE) test-notebooks SET=avx2
+
+test-units: setup  ## all tests but the notebooks, side by side
 	$(PYTEST) tests -n $(JOBS)
-	$(MAKE) test-notebooks
 
 test-numeric: setup  ## those of the unit tests that the last bits of numbers could decide
 	$(PYTEST) $(NUMERIC:%=tests/test_%.py) -n $(JOBS)
 
 test-notebooks: setup  ## every notebook against its committed outputs
-	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval.cfg notebooks
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval.cfg notebooks \
+		-n $(JOBS) --dist loadfile
 
-test-portable: setup  ## numeric tests and, from an empty output folder, the notebooks, with both instruction sets
-	for set in avx2 plain; do \
-		outputs=$$(mktemp -d) && $(MAKE) test-numeric SET=$$set && \
+test-portable: setup  ## from empty output folders: all tests and notebooks with each instruction set; an hour or two
+	for set in "" avx2 plain; do \
+		outputs=$$(mktemp -d) && $(MAKE) test-units SET=$$set && \
 		POISONLIB_OUTPUTS=$$outputs $(MAKE) test-notebooks SET=$$set && rm -r "$$outputs" || exit 1; \
 	done
 
