@@ -63,7 +63,7 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
 
 
 def where(records: Iterable[Record], wanted: Callable[[Trial], bool]) -> list[Record]:
-    """The records of the settings whose trials are wanted, which is asked once a setting; never those of a class that is not here."""
+    """The records of the settings whose trials are wanted, asked once a setting; none of a class that is not here."""
     records = list(records)
     first = {record.setting: record for record in records}
     found = {text for text, record in first.items() if (trial := _trial(record)) and wanted(trial)}
