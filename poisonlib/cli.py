@@ -1,6 +1,7 @@
 """``python -m poisonlib``: what there is, what it costs, run it, and read the results."""
 
 import argparse
+import dataclasses
 import sys
 
 from . import notebooks
@@ -44,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
         )
         one.set_defaults(verb=verb)
     _add_hours(one)
+    pretrain = verbs.add_parser("pretrain", help="make the feature extractors of transfer learning ahead of the trials")
+    pretrain.add_argument("scenario", help="a scenario whose profiles have extractors, such as transfer")
+    pretrain.add_argument("--profile", default="quick", help="by default quick")
+    pretrain.add_argument("--model", action="append", help="another network than the profile's; may be given several times")
+    pretrain.add_argument(
+        "--starts", type=int, default=1, help="from how many starts: the victim's and, with 2, that of a grey box"
+    )
+    pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    pretrain.set_defaults(verb=_pretrain)
     ledger = verbs.add_parser("ledger", help="look after the records").add_subparsers(required=True, metavar="COMMAND")
     upgrade = ledger.add_parser("upgrade", help="rewrite records of older versions under today's names")
     upgrade.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
@@ -194,6 +204,21 @@ def _campaign(arguments) -> int:
         if not standing.complete:
             print(f"{name}: {standing}; it is run when all are recorded", flush=True)
     return _execute([(name, values) for name, values in chosen if standings[name].complete]) or int(bool(failed))
+
+
+def _pretrain(arguments) -> int:
+    from . import experiments, models
+
+    profile = experiments.profile(arguments.scenario, arguments.profile)
+    if profile.extractor is None:
+        raise ValueError(f"the profile {profile.name} of {arguments.scenario} trains from scratch; it has no extractor")
+    chosen = [models.load(text) for text in arguments.model or [profile.model]]
+    for model in chosen:
+        for start in range(arguments.starts):
+            extractor = dataclasses.replace(profile.extractor, model=model, seed=start)
+            made = experiments.pretrain(extractor, profile.numerics, arguments.device)
+            print(f"{made.extractor}: accuracy {made.accuracy:.2%}, digest {made.digest}", flush=True)
+    return 0
 
 
 def _report(_) -> int:

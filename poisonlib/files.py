@@ -67,7 +67,7 @@ def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
 
 def keep(folder: Path, tensors: dict[str, torch.Tensor], note: dict) -> str:
     """Write named tensors and a note under a digest of their content, unless they are there already; returns the digest."""
-    digest = _digest(tensors, note)
+    digest = content_digest(tensors, note)
     try:
         kept(folder, digest)
     except FileNotFoundError:
@@ -78,12 +78,12 @@ def keep(folder: Path, tensors: dict[str, torch.Tensor], note: dict) -> str:
 def kept(folder: Path, digest: str) -> tuple[dict[str, torch.Tensor], dict]:
     """What `keep` wrote. Raises FileNotFoundError where the file is missing, damaged, or holds something else."""
     found = read_tensors(folder / f"{digest}.safetensors")
-    if found is None or _digest(*found) != digest:
+    if found is None or content_digest(*found) != digest:
         raise FileNotFoundError(f"{folder / digest}.safetensors is missing or damaged; store the same content again")
     return found
 
 
-def _digest(tensors: dict[str, torch.Tensor], note: dict) -> str:
+def content_digest(tensors: dict[str, torch.Tensor], note: dict) -> str:
     whole = hashlib.sha256(json.dumps(note, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         whole.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

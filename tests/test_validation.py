@@ -220,9 +220,9 @@ class OnData(nn.Module):
 def test_a_module_that_cannot_run_without_data_is_validated_on_data():
     (trial,) = cell(model=models.from_module(OnData))
     train = data.load(trial.data)
-    assert not blank(trial, train).head.weight.is_meta
+    assert not blank(trial.model, train).head.weight.is_meta
     (plain,) = cell()
-    assert blank(plain, train).head.weight.is_meta, "other networks take no memory"
+    assert blank(plain.model, train).head.weight.is_meta, "other networks take no memory"
     (wrong,) = cell(model=models.from_module(OnData, num_classes=7))
     with pytest.raises(ValueError, match=r"maps 2 images to \(2, 7\)"):
-        blank(wrong, train)
+        blank(wrong.model, train)

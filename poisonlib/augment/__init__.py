@@ -47,6 +47,16 @@ class Augment(registry.Choice, Protocol):
         """
         raise NotImplementedError
 
+    def views(self, shape: tuple[int, int, int]) -> int | None:
+        """How many views of an image (c, h, w) there are, where ``params`` choose one of finitely many for each image by itself and
+        labels stay; None for any other augmentation.
+        """
+        return None
+
+    def view(self, params: Params) -> Int64[Tensor, " n"]:
+        """Which of the ``views`` each image is shown in, from 0."""
+        raise NotImplementedError
+
 
 def names() -> list[str]:
     """The augmentations of this package."""
@@ -83,6 +93,18 @@ class Pipeline:
             extra = (per_sample_loss,) if part.adversarial else ()
             x, y = part.apply(x, y, own, generator, *extra)
         return x, y
+
+    def views(self, shape: tuple[int, int, int]) -> int | None:
+        """The number of views of an image that the parts make together; None where they are not finitely many."""
+        counts = [part.views(shape) for part in self.parts]
+        return None if None in counts else math.prod(counts)
+
+    def view(self, params: Sequence[Params], shape: tuple[int, int, int]) -> Int64[Tensor, " n"] | int:
+        """Which of the ``views`` each image is shown in; 0 for the empty pipeline."""
+        number = 0
+        for part, own in zip(self.parts, params, strict=True):
+            number = number * part.views(shape) + part.view(own)
+        return number
 
     def at(self, epoch: int, epochs: int) -> "Pipeline":
         """The parts that are active in an epoch (from 0) of so many."""

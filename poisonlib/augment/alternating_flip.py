@@ -40,4 +40,4 @@ class AlternatingFlip(Augment):
         coins = torch.randint(2, (int(ids.max()) + 1,), generator=own)
         return {"flip": (coins[ids] + epoch) % 2 == 1}
 
-    apply = Flip.apply
+    apply, views, view = Flip.apply, Flip.views, Flip.view

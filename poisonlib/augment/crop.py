@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .. import check
@@ -50,6 +50,13 @@ class Crop(Augment):
         if self.border == "reflect" and self.pad:
             return _Window.apply(_reflected(x, self.pad), params["corner"], 0, x.shape[2:]), y
         return _Window.apply(x, params["corner"], self.pad, x.shape[2:]), y
+
+    def views(self, shape: tuple[int, int, int]) -> int:
+        """One for each corner of the window."""
+        return (2 * self.pad + 1) ** 2
+
+    def view(self, params: Params) -> Int64[Tensor, " n"]:
+        return params["corner"] @ torch.tensor([2 * self.pad + 1, 1], device=params["corner"].device)
 
 
 def _reflected(x: Float[Tensor, "n c h w"], pad: int) -> Float[Tensor, "n c H W"]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .. import check
@@ -27,3 +27,10 @@ class Flip(Augment):
         self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
         return torch.where(params["flip"][:, None, None, None], x.flip(-1), x), y
+
+    def views(self, shape: tuple[int, int, int]) -> int:
+        """Two: as it is, and mirrored."""
+        return 2
+
+    def view(self, params: Params) -> Int64[Tensor, " n"]:
+        return params["flip"].long()

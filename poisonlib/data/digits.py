@@ -1,12 +1,13 @@
 """Scikit-learn's bundled digits: 1,797 real handwritten images of 8 x 8 pixels and 16 grey levels; nothing to download."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from .. import check, rng, tensors
+from ..registry import LATER
 from . import Data
 from ._types import ImageSet
 
@@ -17,21 +18,27 @@ COUNT = 1797
 class Digits(Data):
     """Images (channels, size, size) of ten classes. Both splits mix all writers; an id is a position in scikit-learn's array.
 
-    With 3 channels the images are grey with equal channels, so that a trigger can have colours, as on CIFAR-10. Raises ValueError
-    for a value out of range.
+    ``skip``, ``limit`` and ``classes`` make disjoint sets of them: one to pretrain on, another to poison. Labels count from the
+    first of ``classes``. With 3 channels the images are grey with equal channels, so that a trigger can have colours, as on
+    CIFAR-10. Raises ValueError for a value out of range.
     """
 
     size: int = 16  # pixels a side; bilinear from 8
     channels: int = 1  # 1: grey; 3: the same grey three times
     train: int = 1400  # images of the training split; the rest are the test split
     limit: int | None = None  # use only the first so many training images; None: all
+    skip: int = field(default=0, metadata=LATER)  # leave out the first so many training images; ``limit`` counts from there
+    classes: tuple[int, int] = field(default=(0, 10), metadata=LATER)  # first digit, and one past the last, of both splits
 
     def __post_init__(self):
         check.whole("size", self.size, 8)
         check.one_of("channels", self.channels, (1, 3))
         check.whole("train", self.train, 1, COUNT - 1)
+        check.whole("skip", self.skip, 0, self.train - 1)
         if self.limit is not None:
-            check.whole("limit", self.limit, 1, self.train)
+            check.whole("limit", self.limit, 1, self.train - self.skip)
+        if len(self.classes) != 2 or not 0 <= self.classes[0] < self.classes[1] <= 10:
+            raise ValueError(f"classes={self.classes}: choose (first, end) with 0 <= first < end <= 10")
 
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, in a fixed random order. Mean and deviation are those of the whole training split."""
@@ -40,13 +47,15 @@ class Digits(Data):
         digits = load_digits()
         images = _enlarged(torch.from_numpy(digits.images).float(), self.size)
         order = torch.randperm(COUNT, generator=rng.stream(0, "digits split"))
-        ids = {"train": order[: self.train][: self.limit], "test": order[self.train :]}[split]
+        ids = {"train": order[: self.train][self.skip :][: self.limit], "test": order[self.train :]}[split]
+        labels, (first, end) = torch.from_numpy(digits.target).long(), self.classes
+        ids = ids[(labels[ids] >= first) & (labels[ids] < end)]
         pixels = tensors.to_float(images[order[: self.train]])
         return ImageSet(
             images=images[ids].repeat(1, self.channels, 1, 1),
-            labels=torch.from_numpy(digits.target).long()[ids],
+            labels=labels[ids] - first,
             ids=ids,
-            classes=tuple(str(name) for name in digits.target_names),
+            classes=tuple(str(name) for name in digits.target_names[first:end]),
             mean=(pixels.mean().item(),) * self.channels,
             std=(pixels.std(correction=0).item(),) * self.channels,
         )

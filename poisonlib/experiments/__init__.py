@@ -1,10 +1,12 @@
 """Trials as pure functions of a description and a seed, a ledger of their records, and the runner that fills it."""
 
 from .crafting import craft as craft
+from .extractor import Extractor as Extractor
 from .grid import check as check
 from .grid import grid as grid
 from .ledger import Ledger as Ledger
 from .ledger import frame as frame
+from .networks import pretrain as pretrain
 from .plan import plan as plan
 from .profiles import profile as profile
 from .profiles import profiles as profiles

@@ -1,12 +1,11 @@
 """The attacker's half of a trial: train surrogates, craft, and keep both for the other trials that need them."""
 
-import functools
 import math
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from .. import attacks, data, registry, training
+from .. import attacks, registry, training
 from ..attacks import Surrogate, ThreatModel
 from ..augment import Pipeline, pipeline
 from ..data import Goal, ImageSet, Poison
@@ -15,10 +14,9 @@ from ..rng import derive
 from . import provenance
 from .cache import Cache, Content
 from .environment import choose
+from .networks import fetch_network, images
 from .record import CraftReport
 from .spec import Defence, Trial
-
-IMAGE_SHARE = 0.5  # of a GPU's memory, for images
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,6 @@ class Crafted:
     poison: Poison
     goal: Goal
     report: CraftReport | None = None
-
-
-@functools.lru_cache(maxsize=4)
-def images(source: data.Data, split: str, device: torch.device) -> ImageSet:
-    """A split of a data set, read once a process: on the device, or beside it where a poisoned copy would not fit, too."""
-    found = data.load(source, split)
-    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else math.inf
-    return found.to(device) if 2 * found.images.nbytes < IMAGE_SHARE * room else found.beside(device)
 
 
 def threat_model(trial: Trial, device: torch.device) -> ThreatModel:
@@ -53,7 +43,8 @@ def with_surrogates(trial: Trial, device: torch.device, cache: Cache) -> ThreatM
 
 
 def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) -> Network:
-    """One of the attacker's networks: trained on the clean training set from its own initial weights, or with public weights.
+    """One of the attacker's networks: trained on the clean training set from its own initial weights or from the layers of one of
+    the attacker's extractors, or with public weights.
 
     Parameters that the victim does not train have ``requires_grad=False``.
     """
@@ -61,7 +52,8 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
     if wanted.pretrained:
         network = training.initialise(trial.model.with_pretrained_weights(), train, seed)
     else:
-        network = fetch_network(trial, train, provenance.known(trial, wanted), seed, cache, provenance.surrogate(trial, wanted))
+        known, origin = provenance.known(trial, wanted), trial.surrogate_origin(wanted.number)
+        network = fetch_network(trial, train, known, seed, cache, provenance.surrogate(trial, wanted), origin=origin)
     return _ready(network, trial)
 
 
@@ -76,23 +68,6 @@ def _ready(network: Network, trial: Trial) -> Network:
     for parameter in network.below_head() if trial.recipe.frozen else ():
         parameter.requires_grad_(False)
     return network.eval()
-
-
-def trained(trial: Trial, train: ImageSet, defence: Defence, seed: int) -> Network:
-    """A network of the trial, trained now on ``train`` under a defence."""
-    how = dict(augment=defence.augment, step=defence.step, numerics=trial.numerics)
-    return training.train(trial.model, train, trial.recipe, seed=seed, **how)
-
-
-def fetch_network(
-    trial: Trial, train: ImageSet, defence: Defence, seed: int, cache: Cache, identity: dict, keep: bool = True
-) -> Network:
-    """A network trained on ``train`` under a defence, or the same one from the cache, bit for bit."""
-
-    weights, _ = cache.fetch(identity, lambda: (trained(trial, train, defence, seed).state_dict(), {}), keep)
-    network = training.initialise(trial.model, train, seed)
-    network.load_state_dict(weights)
-    return network.to(memory_format=trial.numerics.layout)
 
 
 def fetch_craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:

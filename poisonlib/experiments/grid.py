@@ -9,6 +9,8 @@ from ..augment import Augment
 from ..filters import Filter
 from ..steps import Step
 from ..tensors import levels
+from .extractor import Extractor
+from .profiles import Profile
 from .profiles import profile as read_profile
 from .record import Record
 from .spec import Defence, Trial
@@ -16,7 +18,14 @@ from .spec import defence as read_defence
 from .validation import validate
 
 Part = Defence | Augment | Filter | Step
-READERS = {"data": data.source, "model": models.load, "recipe": training.load, "numerics": lambda numerics: numerics}
+READERS = {
+    "data": data.source,
+    "model": models.load,
+    "recipe": training.load,
+    "numerics": lambda numerics: numerics,
+    "extractor": lambda extractor: extractor,
+}
+Attackers = str | Sequence[Extractor | models.Model | str]
 
 
 def grid(
@@ -28,6 +37,7 @@ def grid(
     trials: int | None = None,
     first_seed: int | None = None,
     starts: int = 1,
+    attacker: Attackers = (),
     **changes,
 ) -> list[Trial]:
     """Every attack under every defence, with ``trials`` seeds each, from ``first_seed`` on (by default the profile's numbers).
@@ -36,13 +46,18 @@ def grid(
     Cells share their seeds, so the rows of a table are paired. Attacks and defences are names such as ``"cutmix"`` or
     ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
     without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=`` and ``recipe=``
-    as text or objects, ``numerics=`` as an object.
+    as text or objects, ``numerics=`` and ``extractor=`` as objects; an extractor follows the network unless it is given.
+
+    ``attacker``: from what the attacker's networks start, if not from what the victim does: ``"white box"`` (the victim's
+    extractor), ``"grey box"`` (another start of it), or a list of architectures, by name too, and extractors, one for each of the
+    attack's networks; an architecture means that of an extractor like the victim's. Attacks without networks have none.
 
     Raises LookupError, TypeError or ValueError for unknown names, values out of range and parts that do not go together. What
     depends on the images is checked by `run`, before any training.
     """
     base = dataclasses.replace(read_profile(scenario, profile), **_read(changes))
-    base = dataclasses.replace(base, data=base.data.resolved())
+    base = dataclasses.replace(base, data=base.data.resolved(), extractor=_extractor(base, changes))
+    known = _attacker(attacker, base)
     count = base.trials if trials is None else trials
     checks.whole("trials", count, 1)
     checks.whole("starts", starts, 1)
@@ -50,7 +65,8 @@ def grid(
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
     first = base.first_seed if first_seed is None else first_seed
     seeds = [(seed, start) for seed in range(first, first + count) for start in range(starts)]
-    table = [Trial(base.data, base.model, base.recipe, a, d, base.numerics, *seed) for a, d in rows for seed in seeds]
+    parts = [(base.data, base.model, base.recipe, a, d, base.numerics, known if a.surrogates else ()) for a, d in rows]
+    table = [Trial(*each[:-1], *seed, base.extractor, each[-1]) for each in parts for seed in seeds]
     for trial in table[:: len(seeds)]:
         validate(trial)
     return list(dict.fromkeys(table))
@@ -60,6 +76,28 @@ def _read(changes: dict) -> dict:
     if unknown := sorted(changes.keys() - READERS.keys()):
         raise TypeError(f"a grid has no {', '.join(unknown)}; it can replace: {', '.join(READERS)}")
     return {name: READERS[name](choice) for name, choice in changes.items()}
+
+
+def _extractor(base: Profile, changes: dict) -> Extractor | None:
+    """The profile's extractor, of the network that the grid has, or the one that is given."""
+    if base.extractor is None or "extractor" in changes:
+        return base.extractor and base.extractor.resolved()
+    return dataclasses.replace(base.extractor, model=base.model).resolved()
+
+
+def _attacker(choice: Attackers, base: Profile) -> tuple[Extractor | models.Model, ...]:
+    """From what the attacker's networks start; empty where that is what the victim starts from."""
+    own = base.extractor
+    if choice == "grey box":
+        return (dataclasses.replace(own, seed=own.seed + 1),) if own else ()
+    if choice == "white box" and own is None:
+        raise ValueError("attacker='white box': from scratch, nobody has the victim's weights; choose 'grey box' or architectures")
+    if isinstance(choice, str) and choice != "white box":
+        raise ValueError(f"attacker={choice!r}: choose 'white box', 'grey box', or a list of architectures and extractors")
+    origins = () if choice == "white box" else tuple(each if isinstance(each, Extractor) else models.load(each) for each in choice)
+    if own:
+        origins = tuple(each if isinstance(each, Extractor) else dataclasses.replace(own, model=each) for each in origins)
+    return () if origins == (own or base.model,) else origins
 
 
 def _listed(choice) -> list:

@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..data import ImageSet
 from . import provenance
 from .cache import Cache
-from .crafting import images
 from .environment import choose
+from .extractor import Extractor
 from .ledger import Ledger
+from .networks import images
 from .schedule import Costs, outstanding
 from .spec import Trial, digest
 
@@ -54,8 +55,8 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     jobs, stale = outstanding(trials, ledger, again)
     missing, distinct = [trial for trial, _ in jobs], {trial.key: trial for trial in trials}.values()
     known = sum(trial in ledger for trial in distinct)
-    networks = [(identity, trial) for trial in missing for identity in _networks(trial, cache)]
-    fresh = {digest(identity): trial for identity, trial in networks if not cache.path(identity).exists()}
+    networks = [pair for trial in missing for pair in _networks(trial, cache)]
+    fresh = {digest(identity): job for identity, job in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
     crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
     hours = _hours(missing, Costs(ledger.summaries(), choose(device)))
@@ -66,20 +67,22 @@ def _to_craft(trial: Trial, cache: Cache) -> bool:
     return bool(trial.attack.surrogates) and not cache.path(provenance.craft(trial)).exists()
 
 
-def _networks(trial: Trial, cache: Cache) -> list[dict]:
-    """The networks that `run` trains for a trial: its victim and, unless the craft is in the cache, its surrogates and the network
-    on which the craft is judged.
+def _networks(trial: Trial, cache: Cache) -> list[tuple[dict, Trial | Extractor]]:
+    """The networks that `run` trains for a trial: extractors, its victim and, unless the craft is in the cache, its surrogates and
+    the network on which the craft is judged.
     """
     wanted = trial.attack.surrogates if _to_craft(trial, cache) else ()
     own = [provenance.surrogate(trial, each) for each in wanted if not each.pretrained]
     held_out = [provenance.unpoisoned(trial)] if wanted and len(own) == len(wanted) else []
-    return [provenance.victim(trial), *own, *held_out]
+    extractors = [(provenance.extractor(each, trial.numerics), each) for each in trial.extractors]
+    return extractors + [(identity, trial) for identity in (provenance.victim(trial), *own, *held_out)]
 
 
-def _operations(work: Sequence[Trial]) -> float | None:
-    """Operations of all trainings: a backward pass costs twice a forward pass."""
+def _operations(work: Sequence[Trial | Extractor]) -> float | None:
+    """Operations of all trainings: a backward pass costs twice a forward pass, and a frozen extractor needs none."""
     try:
-        return float(sum(3 * _forward(trial.model, trial.data) * trial.recipe.epochs * len(_train(trial.data)) for trial in work))
+        images_shown = [len(_train(job.data)) * job.recipe.epochs * (1 if job.recipe.frozen else 3) for job in work]
+        return float(sum(shown * _forward(job.model, job.data) for shown, job in zip(images_shown, work, strict=True)))
     except FileNotFoundError:
         return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import data, models, registry, training
+from .extractor import Extractor
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Profile:
     tuned: str  # the seeds on which the profile's numbers were chosen
     attacks: dict[str, dict]  # values of an attack at this scale, by its name; a grid can change them
     defences: dict[str, dict]  # likewise of an augmentation, a step or a filter
+    extractor: Extractor | None = None  # what victims start from
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,13 @@ def profile(scenario: str, name: str) -> Profile:
     if name not in profiles(scenario):
         raise LookupError(f"no profile {name!r} for {scenario}; choose one of: {', '.join(profiles(scenario))}")
     table = _table()[scenario][name]
-    changes = {key: table[key] for key in ("epochs", "batch_size", "lr") if key in table}
+    model, pretraining = models.load(table["model"]), table.get("extractor")
     return Profile(
         name=name,
         note=table["note"],
         data=data.source(table["data"]),
-        model=models.load(table["model"]),
-        recipe=training.load(table["recipe"], **changes),
+        model=model,
+        recipe=_recipe(table),
         numerics=training.Numerics.here(**table.get("numerics", {})),
         trials=table["trials"],
         few=table["few"],
@@ -88,7 +90,13 @@ def profile(scenario: str, name: str) -> Profile:
         tuned=table.get("tuned", ""),
         attacks=dict(_numbers(attack) for attack in table.get("attacks", [])),
         defences=dict(_numbers(defence) for defence in table.get("defences", [])),
+        extractor=pretraining and Extractor(data.source(pretraining["data"]), model, _recipe(pretraining)),
     )
+
+
+def _recipe(table: dict) -> training.Recipe:
+    """The recipe that a table names, with the values that it changes."""
+    return training.load(table["recipe"], **{key: table[key] for key in ("epochs", "batch_size", "lr", "frozen") if key in table})
 
 
 def _numbers(text: str) -> tuple[str, dict]:
@@ -106,8 +114,9 @@ def _planned() -> tuple[tuple[tuple, range], ...]:
 
 
 def set_up(of) -> tuple:
-    """Data set, network and schedule of a trial or a profile; the data set without the digest of its content."""
-    return registry.label(of.data), of.model, of.recipe
+    """Data set, network, extractor and schedule of a trial or a profile; data sets without the digest of their content."""
+    start = of.extractor and (registry.label(of.extractor.data), of.extractor.recipe, of.extractor.seed)
+    return registry.label(of.data), of.model, of.recipe, start
 
 
 def as_planned(trial, seeds: Collection[int]) -> bool:

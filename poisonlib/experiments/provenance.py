@@ -5,9 +5,12 @@ from collections.abc import Iterable
 
 import torch
 
-from .. import augment, data, source
+from .. import augment, data, registry, source
 from ..attacks import Surrogate
 from ..registry import Choice
+from ..training import Numerics
+from . import extractor as origins
+from .extractor import Extractor, Origin
 from .index import Summary
 from .record import Record
 from .spec import Defence, Trial
@@ -26,9 +29,13 @@ def _code(choices: Iterable[Choice], modules: tuple[str, ...]) -> str:
 
 
 def content(trial: Trial) -> dict[str, str] | None:
-    """The fingerprints of the trial's images and labels, by split; None where the data set is not on this machine."""
+    """The fingerprints of the trial's images and labels, by split; None where the data set is not on this machine.
+
+    Those of data that an extractor was pretrained on stand under the data set's label.
+    """
     try:
-        return {split: fingerprint(trial.data, split) for split in ("train", "test")}
+        mine = {split: fingerprint(trial.data, split) for split in ("train", "test")}
+        return mine | {registry.label(each.data): fingerprint(each.data, "train") for each in trial.extractors}
     except FileNotFoundError:
         return None
 
@@ -36,7 +43,7 @@ def content(trial: Trial) -> dict[str, str] | None:
 @functools.lru_cache(maxsize=32)
 def fingerprint(choice: data.Data, split: str) -> str:
     """`ImageSet.fingerprint` of a split, computed once a process."""
-    from .crafting import images
+    from .networks import images
 
     return images(choice, split, torch.device("cpu")).fingerprint
 
@@ -66,7 +73,8 @@ def victim(trial: Trial) -> dict:
 
 def surrogate(trial: Trial, wanted: Surrogate) -> dict:
     """All that decides the weights of a surrogate: neither the attack nor, unless the attacker knows it, the defence."""
-    return _training(trial, known(trial, wanted), ()) | {"surrogate": wanted.number}
+    origin = trial.surrogate_origin(wanted.number)
+    return _training(trial, known(trial, wanted), (), origin) | {"surrogate": wanted.number}
 
 
 def known(trial: Trial, wanted: Surrogate) -> Defence:
@@ -82,16 +90,48 @@ def unpoisoned(trial: Trial) -> dict:
 def craft(trial: Trial) -> dict:
     """All that decides the poison: the defence only if the attacker knows it."""
     identity = _training(trial, trial.known_defence, (trial.attack,))
-    return identity | {"attack": trial.describe()["attack"], "craft": True, "content": content(trial)}
+    identity |= {"attack": trial.describe()["attack"], "craft": True, "content": content(trial)}
+    surrogates = [surrogate(trial, wanted) for wanted in trial.attack.surrogates] if trial.attacker else []
+    return identity | ({"attacker": surrogates} if surrogates else {})
 
 
-def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...]) -> dict:
+def extractor(extractor: Extractor, numerics: Numerics) -> dict:
+    """All that decides the weights of an extractor."""
+    code = _code(extractor.choices, MAKING)
+    return {"extractor": extractor.describe(), "numerics": registry.plain(numerics), "code": code} | {
+        "content": _present(extractor.data)
+    }
+
+
+def _present(choice: data.Data) -> str | None:
+    """The fingerprint of a training split; None where the data set is not on this machine."""
+    try:
+        return fingerprint(choice, "train")
+    except FileNotFoundError:
+        return None
+
+
+def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...], origin: Origin | None = None) -> dict:
+    """What decides the weights of a network that is trained as the trial says, from an origin, by default the victim's."""
+    origin = origin or trial.origin
     description, parts = trial.describe(), defence.describe()
     ordinary = augment.pipeline(trial.recipe.augment).parts
-    choices = (trial.data, trial.model, *ordinary, *defence.augment.parts, *((defence.step,) if defence.step else ()), *attack)
-    return {name: description[name] for name in ("data", "model", "recipe", "numerics", "seed")} | {
-        "defence": parts["augment"],
-        "step": parts["step"],
-        "code": _code(choices, MAKING),
-        "content": (content(trial) or {}).get("train"),
-    }
+    choices = (
+        trial.data,
+        origins.model_of(origin),
+        *ordinary,
+        *defence.augment.parts,
+        *((defence.step,) if defence.step else ()),
+        *attack,
+    )
+    return (
+        {name: description[name] for name in ("data", "model", "recipe", "numerics", "seed")}
+        | {
+            "defence": parts["augment"],
+            "step": parts["step"],
+            "code": _code(choices, MAKING),
+            "content": _present(trial.data),
+            "model": registry.describe(origins.model_of(origin)),
+        }
+        | ({"extractor": extractor(origin, trial.numerics)} if isinstance(origin, Extractor) else {})
+    )

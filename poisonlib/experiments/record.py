@@ -41,6 +41,15 @@ class CraftReport:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """An extractor that victim or attacker started from: a digest of its weights, and its accuracy on its own test set."""
+
+    extractor: str
+    digest: str
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class FilterReport:
     """How many images a filter removed, how many of them were poisons, and the ROC curve (fpr, tpr) of its scores with its area."""
 
@@ -74,7 +83,8 @@ class Record:
     cost: Cost
     environment: Environment
     code: str | None = None  # digest of the source code that decided the result; None for records of older versions
-    data: dict[str, str] | None = None  # fingerprints of the images and labels by split
+    data: dict[str, str] | None = None  # fingerprints of the images and labels by split, and of what extractors were pretrained on
+    extractors: tuple[Weights, ...] = ()  # the victim's first
 
     @cached_property
     def key(self) -> str:
@@ -135,6 +145,8 @@ class Record:
         """The content of the record's file."""
         parts = {name: getattr(self, name) for name in ("evaluation", "poisons", "craft", "filter")}
         result = {name: part and dataclasses.asdict(part) for name, part in parts.items()}
+        if self.extractors:  # records of networks from scratch stay as they were
+            result["extractors"] = [dataclasses.asdict(each) for each in self.extractors]
         return {
             "schema": SCHEMA,
             "key": self.key,
@@ -162,6 +174,7 @@ class Record:
             Environment(**content["environment"]),
             content["code"],
             content["data"],
+            tuple(Weights(**each) for each in result.get("extractors", ())),
         )
 
 

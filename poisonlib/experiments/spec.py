@@ -16,6 +16,8 @@ from ..models import Model
 from ..registry import Choice
 from ..rng import derive
 from ..steps import Step
+from . import extractor as origins
+from .extractor import Extractor, Origin
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,13 @@ def _room(name: str):
 
 @dataclass(frozen=True)
 class Trial:
-    """One complete experiment. Equal trials give equal bytes on the same machine, whatever else runs."""
+    """One complete experiment. Equal trials give equal bytes on the same machine, whatever else runs.
+
+    Three scenarios: from scratch; transfer learning, where the victim starts from an ``extractor`` and, with a recipe that is
+    ``frozen``, trains the head alone; and fine-tuning, where it trains all layers from there. ``attacker``: from what the
+    attacker's surrogates start, one after the other; empty means from what the victim does. That is a white box where the victim
+    has an extractor, as they then share its weights.
+    """
 
     data: Data
     model: Model
@@ -115,6 +123,8 @@ class Trial:
     numerics: training.Numerics
     seed: int
     start: int = 0  # which of several victims of the same goal and poisons: each begins elsewhere and draws other batches
+    extractor: Extractor | None = None  # its model is the trial's
+    attacker: tuple[Origin, ...] = ()
 
     def describe(self) -> dict:
         """The trial as plain JSON values; `Trial.read` takes it back."""
@@ -128,6 +138,8 @@ class Trial:
                     "defence": self.defence.describe(),
                     "numerics": registry.plain(self.numerics),
                     "seed": self.seed,
+                    **({"extractor": self.extractor.describe()} if self.extractor else {}),
+                    **({"attacker": [origins.describe(each) for each in self.attacker]} if self.attacker else {}),
                 }
                 | ({"start": self.start} if self.start else {})
             )
@@ -160,9 +172,34 @@ class Trial:
         return self.defence if knows else Defence()
 
     @property
+    def origin(self) -> Origin:
+        """What the victim starts from."""
+        return self.extractor or self.model
+
+    def surrogate_origin(self, number: int) -> Origin:
+        """What the attacker's surrogate of this number starts from."""
+        return self.attacker[number % len(self.attacker)] if self.attacker else self.origin
+
+    @property
+    def knowledge(self) -> str:
+        """What the attacker has: "white box", the victim's extractor; "grey box", only its architecture; "black box", neither."""
+        known = self.attacker or (self.origin,)
+        if self.extractor in known:
+            return "white box"
+        return "grey box" if any(origins.model_of(each) == self.model for each in known) else "black box"
+
+    @property
+    def extractors(self) -> tuple[Extractor, ...]:
+        """The extractors of victim and attacker, each once."""
+        return tuple(dict.fromkeys(each for each in (self.extractor, *self.attacker) if isinstance(each, Extractor)))
+
+    @property
     def choices(self) -> tuple[Choice, ...]:
         """All of the trial's parts that have code of their own."""
-        return self.data, self.model, self.attack, *self.defence.parts, *augment.pipeline(self.recipe.augment).parts
+        elsewhere = [part for each in self.extractors for part in each.choices]
+        elsewhere += [each for each in self.attacker if not isinstance(each, Extractor)]
+        own = self.data, self.model, self.attack, *self.defence.parts, *augment.pipeline(self.recipe.augment).parts
+        return *own, *elsewhere
 
 
 OWN = re.compile(r'"(name|factory|inner)":"[^"]*[a-z_]\.[A-Za-z_]')
@@ -180,6 +217,8 @@ def _read(text: str) -> Trial:
         training.Numerics(**description["numerics"]),
         0,
         description.get("start", 0),
+        Extractor.read(description["extractor"]) if "extractor" in description else None,
+        tuple(map(origins.read, description.get("attacker", ()))),
     )
 
 

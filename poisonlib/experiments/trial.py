@@ -13,8 +13,9 @@ from ..filters import roc
 from ..models import Network
 from . import provenance
 from .cache import Cache
-from .crafting import fetch_craft, fetch_network, images, trained
+from .crafting import fetch_craft
 from .environment import environment, peak_memory, reset_peak_memory
+from .networks import fetch_network, images, trained, weights_of
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
 
@@ -34,7 +35,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
             kept, report = filtered(trial, victim, poisoned, crafted.poison)
         if trial.defence.filter:
             with clock.stage("train"):
-                victim = trained(trial, kept, trial.defence, trial.victim_seed)
+                victim = trained(trial, kept, trial.defence, trial.victim_seed, cache)
         with clock.stage("evaluate"):
             evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics)
     poison, goal = crafted.poison, crafted.goal
@@ -50,6 +51,7 @@ def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = Fal
         environment=environment(device),
         code=provenance.code(trial),
         data=provenance.content(trial),
+        extractors=weights_of(trial, device, cache),
     )
 
 

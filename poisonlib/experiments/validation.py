@@ -8,9 +8,11 @@ import torch
 from .. import registry, training
 from ..augment import Pipeline, first_epoch, pipeline
 from ..data import ImageSet
-from ..models import Network
+from ..models import Model, Network
 from ..rng import seeded, stream
 from .crafting import threat_model
+from .extractor import Extractor, model_of
+from .networks import images
 from .spec import Trial, canonical
 
 
@@ -25,16 +27,12 @@ def validate(trial: Trial) -> None:
         )
     for step in (trial.defence.step, *(wanted.step for wanted in trial.attack.surrogates)):
         trial.recipe.validate(step)
-    if trial.defence.filter and trial.recipe.frozen:
-        raise ValueError(
-            f"{trial.defence.label}: a filter scores features that a victim learnt from the poisons, and a frozen feature "
-            "extractor learns nothing; choose a recipe with frozen=False, or no filter"
-        )
-    if trial.recipe.frozen and not trial.model.pretrained:
+    if trial.recipe.frozen and not (trial.model.pretrained or trial.extractor):
         raise ValueError(
             f"frozen=True trains the head alone, and the feature extractor of {registry.label(trial.model)} has random weights; "
-            "choose a model with pretrained=True"
+            "choose the scenario transfer, or a model with pretrained=True"
         )
+    _validate_origins(trial)
     public = [wanted for wanted in trial.attack.surrogates if wanted.pretrained]
     if public:
         trial.model.with_pretrained_weights()
@@ -50,6 +48,27 @@ def validate(trial: Trial) -> None:
             )
 
 
+def _validate_origins(trial: Trial) -> None:
+    """Raises ValueError where extractors and attackers contradict the rest of the trial."""
+    own, wanted = trial.extractor, trial.attack.surrogates
+    if own and own.model != trial.model:
+        raise ValueError(f"the extractor is {own.label}, and the victim is {registry.label(trial.model)}; choose one architecture")
+    if own and trial.model.pretrained:
+        raise ValueError(f"{registry.label(trial.model)} has public weights, so it needs no extractor; choose pretrained=False")
+    for each in trial.extractors:
+        if each.recipe.frozen:
+            raise ValueError(f"{each.label}: frozen=True would leave its random weights; choose a recipe with frozen=False")
+    if trial.recipe.frozen and not all(isinstance(each, Extractor) for each in trial.attacker):
+        raise ValueError("frozen=True: an attacker's network without an extractor would be a head on random weights")
+    if trial.attacker and not wanted:
+        raise ValueError(f"{registry.label(trial.attack)} uses no network, so it does not matter what its attacker has")
+    if len(trial.attacker) > len(wanted):
+        raise ValueError(
+            f"the attacker has {len(trial.attacker)} networks, and {registry.label(trial.attack)} uses {len(wanted)} of them; "
+            f"choose ensemble={len(trial.attacker)}, or fewer networks"
+        )
+
+
 def validate_data(trials: Iterable[Trial]) -> None:
     """Raises ValueError where a network, an attack, an augmentation, a filter or a step cannot work on a trial's images."""
     for trial in {canonical(trial.describe() | {"seed": 0}): trial for trial in trials}.values():
@@ -57,7 +76,8 @@ def validate_data(trials: Iterable[Trial]) -> None:
         if any(wanted.pretrained for wanted in trial.attack.surrogates) and len(known.train.classes) != 1000:
             raise ValueError(f"pretrained=True: the public head has ImageNet's 1000 classes, not these {len(known.train.classes)}")
         _rehearse(trial, known.train)
-        network = blank(trial, known.train)
+        network = blank(trial.model, known.train)
+        _validate_shapes(trial, known.train)
         trial.attack.validate(known)
         if trial.defence.filter:
             trial.defence.filter.validate(known.train)
@@ -80,9 +100,19 @@ def _rehearse(trial: Trial, train: ImageSet) -> None:
         raise ValueError(f"{error} ({len(train)} images in batches of {batch_size}, the smallest of {smallest})") from None
 
 
-def blank(trial: Trial, train: ImageSet) -> Network:
-    """The trial's network with meaningless weights. Raises ValueError where it does not map the images to one logit a class."""
-    model = trial.model.with_pretrained_weights(False) if trial.model.pretrained else trial.model
+def _validate_shapes(trial: Trial, train: ImageSet) -> None:
+    """Raises ValueError where an attacker's network fails on the images, or an extractor has seen images of another size."""
+    for each in trial.attacker:
+        blank(model_of(each), train)
+    for each in trial.extractors:
+        shape = images(each.data, "train", torch.device("cpu")).shape
+        if shape != train.shape:
+            raise ValueError(f"{each.label}: it saw images {shape}, and the training images are {train.shape}; choose equal ones")
+
+
+def blank(model: Model, train: ImageSet) -> Network:
+    """A network with meaningless weights. Raises ValueError where it does not map the images to one logit a class."""
+    model = model.with_pretrained_weights(False) if model.pretrained else model
     arguments = len(train.classes), train.shape, train.mean, train.std
     with torch.no_grad(), contextlib.suppress(Exception):  # what fails without data, as `Tensor.item` does, is tried with data
         return _checked(_built(model, arguments, "meta"), torch.empty(2, *train.shape, device="meta"), arguments[0])

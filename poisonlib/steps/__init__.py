@@ -1,7 +1,7 @@
 """Steps: one file each, with a class that derives from `Step` and changes how the victim computes the gradient of a batch."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,12 @@ from .. import registry
 
 @runtime_checkable
 class Step(registry.Choice, Protocol):
-    """A gradient computation, such as that of DP-SGD: a frozen dataclass of numbers."""
+    """A gradient computation, such as that of DP-SGD: a frozen dataclass of numbers.
+
+    One that changes gradients alone sets ``on_images = False``: it may be given the features of a frozen extractor for x.
+    """
+
+    on_images: ClassVar[bool] = True
 
     def backward(self, network: nn.Module, loss: Callable, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Leave the gradient of a batch in the parameters' ``grad`` and return the batch's loss.

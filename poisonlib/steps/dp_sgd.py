@@ -11,6 +11,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class DPSGD(Step):
 
     The sum is divided by the number of examples, so that learning rates keep their meaning.
     """
+
+    on_images: ClassVar[bool] = False
 
     noise: float = 1.0
     clip: float = 1.0

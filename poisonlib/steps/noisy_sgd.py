@@ -7,6 +7,7 @@ far below that: ``dp_sgd`` is the private one. The public code of Witches' Brew 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ class NoisySGD(Step):
     """The batch's gradient is scaled down to norm ``clip`` where it is longer; then N(0, (clip * noise)^2) is added to every
     entry.
     """
+
+    on_images: ClassVar[bool] = False
 
     noise: float = 0.01
     clip: float = 1.0

@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..augment import Params, Pipeline
 from ..augment import pipeline as read_pipeline
@@ -19,6 +20,7 @@ from .lookahead import Lookahead
 from .numerics import Numerics
 from .optimizer import make_optimizer, set_rates
 from .recipe import Recipe
+from .views import Views, kept_features
 
 SMALLEST_BATCH = 16  # a smaller last batch of an epoch is dropped: batch statistics and k-way mixes need several images
 
@@ -43,8 +45,9 @@ def epochs(
     """Train ``network`` in place and yield the mean loss after each epoch (a scalar on the device).
 
     ``augment`` and ``step`` are the defence; the recipe's own augmentation comes first. Order, augmentation, noise and dropout have
-    their own streams under ``seed``. Raises ValueError where the step cannot train the network, and FloatingPointError after an
-    epoch whose loss is not finite.
+    their own streams under ``seed``. Where the extractor is frozen and each image is shown in finitely many views, the features of
+    a view are computed once and the head is trained on them. Raises ValueError where the step cannot train the network, and
+    FloatingPointError after an epoch whose loss is not finite.
     """
     trained = network.head if recipe.frozen else network
     recipe.validate(step)
@@ -57,17 +60,19 @@ def epochs(
     noise = stream(seed, "noise", device=train.device)
     if numerics.graph and train.images.device != train.device:
         raise ValueError(f"graph=True, but the images are too many for {train.device} and stay on {train.images.device}")
-    update = _update(network, train, recipe, optimizer, step, numerics, noise)
+    views = kept_features(network, train, recipe, pipeline, step, numerics)
+    update = _update(views.head if views else network, views or Pixels(train), recipe, optimizer, step, numerics, noise)
     update = Replay(update, network, optimizer, noise) if numerics.graph else update
     sizes, ids = batch_sizes(len(train), recipe.batch_size), train.ids.cpu()
     lookahead = Lookahead(network, recipe.lookahead, recipe.epochs * len(sizes))
     with _frozen(network.below_head()) if recipe.frozen else contextlib.nullcontext():
         for epoch in range(recipe.epochs):
-            network.train(not recipe.frozen)
-            network.head.train()
+            _set_modes(network, recipe)
             active, losses = pipeline.at(epoch, recipe.epochs), []
+            batches = _batches(train, ids, sizes, active, epoch, order, sampling)
+            active, batches = views.shown(batches) if views else (active, batches)
             with seeded(seed, "dropout", epoch, device=train.device):
-                for at, params in _batches(train, ids, sizes, active, epoch, order, sampling):
+                for at, params in batches:
                     number = epoch * len(sizes) + len(losses)
                     set_rates(optimizer, recipe.factor(number, len(sizes)))
                     losses.append(update(active, at, params))
@@ -94,13 +99,33 @@ def _frozen(parameters: list[torch.nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _update(network, train, recipe, optimizer, step, numerics, noise) -> Update:
+def _set_modes(network: Network, recipe: Recipe) -> None:
+    """Train mode; of a frozen extractor only for the head and, if the recipe says so, for batch statistics."""
+    network.train(not recipe.frozen)
+    network.head.train()
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and not recipe.frozen_statistics:
+            module.train()
+
+
+class Pixels:
+    """What a network is shown at each position: the training images."""
+
+    def __init__(self, train: ImageSet):
+        self.train, self.classes = train, len(train.classes)
+
+    def at(self, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (n, c, h, w) in [0, 1] and labels (n,)."""
+        return to_float(self.train.pixels(at)), self.train.labels[at]
+
+
+def _update(network: nn.Module, inputs: "Pixels | Views", recipe, optimizer, step, numerics, noise) -> Update:
     """A function (augmentations, positions of a batch, their parameters) -> loss that makes one optimizer step."""
-    one_hot, smoothing = torch.eye(len(train.classes), device=train.device), recipe.label_smoothing
+    one_hot, smoothing = torch.eye(inputs.classes, device=noise.device), recipe.label_smoothing
 
     def loss_of(x, y, reduction="mean"):
         with numerics.autocast(x.device):
-            logits = network(x.contiguous(memory_format=numerics.layout))
+            logits = network(x.contiguous(memory_format=numerics.layout) if x.ndim == 4 else x)
             return F.cross_entropy(logits, y, reduction=reduction, label_smoothing=smoothing)
 
     def backward(x, y):
@@ -121,7 +146,10 @@ def _update(network, train, recipe, optimizer, step, numerics, noise) -> Update:
         return values
 
     def update(active: Pipeline, at: Tensor, params: list[Params]) -> Tensor:
-        x, y = active.apply(to_float(train.pixels(at)), one_hot[train.labels[at]], params, noise, per_sample_loss)
+        x, labels = inputs.at(at)
+        y = one_hot[labels]
+        if active.parts:
+            x, y = active.apply(x, y, params, noise, per_sample_loss)
         optimizer.zero_grad()
         loss = step.backward(network, loss_of, x, y, noise) if step else backward(x, y)
         optimizer.step()

@@ -43,6 +43,7 @@ class Recipe:
     label_smoothing: float = field(default=0.0, metadata=LATER)
     ghost_batch: int = field(default=0, metadata=LATER)  # images that a batch is split into for batch statistics and memory; 0: all
     lookahead: int = field(default=0, metadata=LATER)  # steps between two meetings with the slow weights; 0: there are none
+    frozen_statistics: bool = field(default=True, metadata=LATER)  # False: BatchNorm of a frozen extractor uses batch statistics
 
     def __post_init__(self):
         check.one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -56,6 +57,8 @@ class Recipe:
             check.number(name, getattr(self, name), 0, 1)
         for name in ("ghost_batch", "lookahead"):
             check.whole(name, getattr(self, name), 0)
+        for name in ("frozen", "frozen_statistics"):
+            check.flag(name, getattr(self, name))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -69,6 +72,8 @@ class Recipe:
         for name in ("warmup", "label_smoothing", "filter_momentum"):
             if getattr(self, name) == 1:
                 raise ValueError(f"{name}={getattr(self, name)}: choose a number below 1")
+        if not (self.frozen or self.frozen_statistics):
+            raise ValueError("frozen=False, frozen_statistics=False: an extractor that trains always uses batch statistics")
         if self.ghost_batch and (self.batch_size % self.ghost_batch or self.ghost_batch < 2):
             raise ValueError(f"ghost_batch={self.ghost_batch}: choose a divisor of batch_size={self.batch_size} from 2, or 0")
 
