@@ -67,7 +67,8 @@ def kept_features(network: Network, train: ImageSet, recipe: Recipe, pipeline: P
     """A table of features for this training; None where they change or differ from epoch to epoch, or take too much memory.
 
     They are fixed where the extractor is frozen, batch statistics included, and all that is done to an image is to choose one of
-    finitely many views. A step such as adversarial training changes the images themselves. A module of the user's own need not be a head on features, so it is asked for its logits each time.
+    finitely many views: a step such as adversarial training does more. A module of the user's own need not be a head on features,
+    so it is asked for its logits each time.
     """
     count = pipeline.views(train.shape)
     fixed = recipe.frozen and recipe.frozen_statistics and count is not None and not (step and step.on_images)
