@@ -19,8 +19,8 @@ NUMERIC := airbench attacks augment double_backward filters filters_knn filters_
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
 
-.PHONY: reproduce test test-units test-numeric test-notebooks test-portable test-optional setup notebooks readme hardware hardware-of \
-	benchmarks clean
+.PHONY: reproduce test test-units test-numeric test-notebooks test-portable test-optional setup lint docs lock notebooks readme \
+	hardware hardware-of benchmarks clean
 
 reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 	$(BIN)/python -m poisonlib run all --profile $(PROFILE)
@@ -28,6 +28,7 @@ reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 
 test: setup  ## unit tests, the numeric ones as on two other processors too, then every notebook against its committed outputs
 	$(MAKE) test-units
+	$(MAKE) docs
 	for set in avx2 plain; do $(MAKE) test-numeric SET=$$set || exit 1; done
 	$(MAKE) test-notebooks SET=avx2
 
@@ -59,7 +60,19 @@ test-optional: .venv-optional/ready  ## the tests of per-example DP-SGD and of t
 
 setup: .venv/ready
 
-.venv/ready: requirements.txt pyproject.toml
+lint: setup  ## the style of code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check poisonlib tests setup.py
+
+docs: setup  ## a reference of all modules from their docstrings, in outputs/docs; a warning is an error
+	$(BIN)/python -m tests.refresh_docs
+
+lock: setup  ## write the versions that are installed in .venv to requirements-lock.txt
+	printf '%s\n' "# Written by make lock: the versions with which the tests last passed, on Python 3.11. As constraints:" \
+		"# pip install -c requirements-lock.txt -r requirements.txt" > requirements-lock.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' >> requirements-lock.txt
+
+.venv/ready: requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is wanted, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt

@@ -2,9 +2,13 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 
-from . import notebooks
+import argcomplete
+
+from . import __version__, notebooks
+from .selection import select
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parsed(argv: list[str] | None) -> argparse.Namespace:
     """The arguments; notebooks and values may stand after options, too, which argparse alone does not allow."""
     parser = _parser()
+    argcomplete.autocomplete(parser)
     arguments, rest = parser.parse_known_args(argv)
     if rest and not ("words" in arguments and not any(text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -32,18 +37,23 @@ def _parsed(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m poisonlib", description=__doc__)
+    parser = argparse.ArgumentParser(prog="poisonlib", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"poisonlib {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
-    verbs.add_parser("list", help="notebooks with their parameters; attacks, defences, data sets, models").set_defaults(verb=_list)
+    what = "notebooks with their parameters; attacks, defences, data sets, models"
+    _with_json(verbs.add_parser("list", help=what)).set_defaults(verb=_list)
     for name, verb, what in (("plan", _plan, "what notebooks' trials would cost"), ("run", _run, "run notebooks")):
         one = verbs.add_parser(name, help=what)
         what = "names of notebooks, or all, and values of their parameters; see list"
-        one.add_argument("words", nargs="+", metavar="NOTEBOOK|name=value", help=what)
+        given = one.add_argument("words", nargs="+", metavar="NOTEBOOK|name=value", help=what)
+        given.completer = _completions
         one.add_argument("--profile", help="short for profile=...; all then means those that have this profile")
         one.add_argument(
             "--again", action="store_true", help="short for again=True: repeat trials recorded with other code or data"
         )
         one.set_defaults(verb=verb)
+        if name == "plan":
+            _with_json(one)
     _add_hours(one)
     pretrain = verbs.add_parser("pretrain", help="make the feature extractors of transfer learning ahead of the trials")
     pretrain.add_argument("scenario", help="a scenario whose profiles have extractors, such as transfer")
@@ -73,8 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("--other-code", action="store_true", help="also those recorded with other code or data than is here")
     merge.set_defaults(verb=_merge)
     verbs.add_parser("report", help="write a static HTML index of every figure, table and verdict").set_defaults(verb=_report)
-    verbs.add_parser("doctor", help="say what device, data sets and optional packages are here").set_defaults(verb=_doctor)
+    what = "say what device, data sets and optional packages are here"
+    _with_json(verbs.add_parser("doctor", help=what)).set_defaults(verb=_doctor)
     return parser
+
+
+def _with_json(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    verb.add_argument("--json", action="store_true", help="print it as JSON, for programs")
+    return verb
+
+
+def _completions(parsed_args, **_) -> list[str]:
+    """What a shell offers after ``run`` and ``plan``: notebooks, and the parameters of those that are named already."""
+    there = notebooks.names()
+    named = [word for word in parsed_args.words or [] if word in there]
+    return ["all", *there, *(f"{key}=" for name in named for key in notebooks.parameters(name))]
 
 
 def _add_hours(run: argparse.ArgumentParser) -> None:
@@ -92,61 +115,40 @@ def _given(arguments) -> dict[str, str]:
     return given
 
 
-def _names(arguments, profile: str | None) -> list[str]:
-    """The notebooks that are named; ``all`` is every notebook that has no profiles, or has this one."""
-    words = [word for word in arguments.words if "=" not in word]
-    if not words:
-        raise LookupError(f"name a notebook, or all; choose from: {', '.join(notebooks.names())}")
-    if "all" not in words:
-        return [_name(word, words[0]) for word in dict.fromkeys(words)]
-    scales = {name: notebooks.parameters(name).get("profile") for name in notebooks.names()}
-    have = [name for name, scale in scales.items() if scale is None or profile in (None, *scale.choices)]
-    return have if any(scales[name] for name in have) else list(scales)
-
-
-def _name(word: str, first: str) -> str:
-    if word not in notebooks.names() and first in notebooks.names() and word in notebooks.parameters(first):
-        raise ValueError(f"{word!r}: write name=value")
-    return notebooks.path(word).stem
-
-
 def _chosen(arguments) -> list[tuple[str, dict]]:
-    """The notebooks and their parameter values, all checked. Of several notebooks, a parameter goes to those that have it."""
-    given = _given(arguments)
-    names = _names(arguments, given.get("profile"))
-    if len(names) == 1:
-        return [(names[0], notebooks.read_parameters(names[0], given))]
-    every = {name: notebooks.parameters(name) for name in names}
-    if unknown := sorted(set(given) - {key for known in every.values() for key in known}):
-        raise LookupError(f"no notebook has a parameter {', '.join(unknown)}")
-    theirs = {name: {k: v for k, v in given.items() if k in known} for name, known in every.items()}
-    return [(name, notebooks.read_parameters(name, values)) for name, values in theirs.items()]
+    """The notebooks and their parameter values, all checked; says which of ``all`` are left out."""
+    words = [word for word in arguments.words if "=" not in word]
+    chosen, skipped = select(words, _given(arguments))
+    if skipped:
+        print(f"poisonlib: skipped, as they lack this profile: {', '.join(skipped)}", file=sys.stderr)
+    return chosen
 
 
-def _list(_) -> int:
-    from . import attacks, augment, data, experiments, filters, models, steps, training
+def _list(arguments) -> int:
+    from . import listing
 
-    for name in notebooks.names():
-        print(f"{name}\n    {notebooks.title(name)}")
-        for each in notebooks.parameters(name).values():
-            print(f"      {each.name}={each.default!r}  {each.help}")
-    for room in (data, models, attacks, augment, filters, steps):
-        print(f"{room.__name__.rpartition('.')[2]}: {', '.join(room.names())}")
-    print("classes of your own: by their import path, such as my_package.my_module.MyAugment(k=3)")
-    print(f"recipes: {', '.join(training.names())}")
-    for scenario in experiments.scenarios():
-        print(f"profiles of {scenario}: {', '.join(experiments.profiles(scenario))}")
+    return _show(arguments, listing.facts(), listing.lines)
+
+
+def _show(arguments, facts, lines) -> int:
+    """Print facts for programs, or the lines that say them to a reader."""
+    print(json.dumps(facts, indent=1, ensure_ascii=False) if arguments.json else "\n".join(lines(facts)))
     return 0
 
 
 def _plan(arguments) -> int:
     from . import experiments
 
+    found = []
     for name, values in _chosen(arguments):
         if trials := notebooks.trials(name, values):
             how = {key: values[key] for key in ("device", "again") if key in values}
-            print(f"{name}: {experiments.plan(trials, **how)}")
-            print(_power(len({trial.seed for trial in trials})))
+            planned, a_cell = experiments.plan(trials, **how), len({trial.seed for trial in trials})
+            found.append({"notebook": name, "trials a cell": a_cell, **dataclasses.asdict(planned)})
+            if not arguments.json:
+                print(f"{name}: {planned}\n{_power(a_cell)}", flush=True)
+    if arguments.json:
+        print(json.dumps(found, indent=1))
     return 0
 
 
@@ -264,8 +266,7 @@ def _merge(arguments) -> int:
     return 1 if merge.of(DAMAGED) else 0
 
 
-def _doctor(_) -> int:
-    from .doctor import lines
+def _doctor(arguments) -> int:
+    from . import doctor
 
-    print("\n".join(lines()))
-    return 0
+    return _show(arguments, doctor.facts(), doctor.lines)

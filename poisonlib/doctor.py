@@ -14,19 +14,35 @@ OPTIONAL = {
 }
 
 
-def lines() -> Iterator[str]:
-    """The findings, a line each."""
+def facts() -> dict:
+    """The findings, as JSON values: of each data set its number of test images, or what is missing."""
     import torch
 
-    yield f"torch {torch.__version__}, {_cores()} CPU cores"
-    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield f"CUDA: {', '.join(cuda)}" if cuda else "CUDA: none; profiles quick and laptop are made for a CPU"
-    yield f"data root: {paths.data()} (POISONLIB_DATA)"
-    for choice in _sets():
-        yield f"    {choice}: {_state(choice)}"
-    yield f"outputs: {paths.outputs()} (POISONLIB_OUTPUTS), {_records()} trials recorded, {_free()} GB free"
-    for package, use in OPTIONAL.items():
-        yield f"{package}: {'here' if importlib.util.find_spec(package) else 'not installed'} ({use})"
+    return {
+        "torch": torch.__version__,
+        "cores": _cores(),
+        "CUDA": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "data root": str(paths.data()),
+        "data sets": {choice: _state(choice) for choice in _sets()},
+        "outputs": str(paths.outputs()),
+        "trials recorded": _records(),
+        "GB free": _free(),
+        "packages": {package: importlib.util.find_spec(package) is not None for package in OPTIONAL},
+    }
+
+
+def lines(found: dict) -> Iterator[str]:
+    """What `facts` found, a line each."""
+    yield f"torch {found['torch']}, {found['cores']} CPU cores"
+    cuda = ", ".join(found["CUDA"])
+    yield f"CUDA: {cuda}" if cuda else "CUDA: none; profiles quick and laptop are made for a CPU"
+    yield f"data root: {found['data root']} (POISONLIB_DATA)"
+    for choice, state in found["data sets"].items():
+        yield f"    {choice}: {state if isinstance(state, str) else f'{state} test images'}"
+    recorded = f"{found['trials recorded']} trials recorded, {found['GB free']} GB free"
+    yield f"outputs: {found['outputs']} (POISONLIB_OUTPUTS), {recorded}"
+    for package, here in found["packages"].items():
+        yield f"{package}: {'here' if here else 'not installed'} ({OPTIONAL[package]})"
 
 
 def _cores() -> int:
@@ -36,13 +52,13 @@ def _cores() -> int:
 def _sets() -> list[str]:
     """The data sets that need no file of the user's own, each with the arguments that it needs."""
     cifar = [f"cifar(classes={classes})" for classes in (10, 100)]
-    return cifar + [name for name in data.names() if name not in ("cifar", "stored")]
+    return cifar + [name for name in data.names() if name not in ("cifar", "folder", "stored")]
 
 
-def _state(choice: str) -> str:
-    """Whether a data set can be read: its own words where it cannot."""
+def _state(choice: str) -> int | str:
+    """The number of a data set's test images, or its own words where it cannot be read."""
     try:
-        return f"{len(data.load(choice, 'test'))} test images"
+        return len(data.load(choice, "test"))
     except FileNotFoundError as error:
         return str(error).replace("\n", "\n        ")
 

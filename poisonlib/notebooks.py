@@ -78,7 +78,7 @@ class Parameter:
 
 def folder() -> Path:
     """The folder that holds the notebooks."""
-    return paths.root() / "notebooks"
+    return paths.notebooks()
 
 
 def names() -> list[str]:
@@ -137,7 +137,10 @@ def read_parameters(name: str, given: dict[str, str]) -> dict:
     known = parameters(name)
     if unknown := sorted(set(given) - set(known)):
         raise LookupError(f"{name} has no parameter {', '.join(unknown)}; it has: {', '.join(known)}")
-    return {key: known[key].read(text) for key, text in given.items()}
+    try:
+        return {key: known[key].read(text) for key, text in given.items()}
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def execute(name: str, values: dict) -> Path:
@@ -152,9 +155,14 @@ def execute(name: str, values: dict) -> Path:
     found = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
     with _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found))):
         papermill.execute_notebook(
-            str(path(name)), str(out), values, cwd=str(folder()), kernel_name="python3", progress_bar=False, start_timeout=180
+            str(path(name)), str(out), values, cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180
         )
     return out
+
+
+def _place() -> Path:
+    """Where a kernel runs: beside its notebook, or in the root where the notebooks lie in the installed package."""
+    return folder() if folder().parent == paths.root() else paths.root()
 
 
 @contextlib.contextmanager

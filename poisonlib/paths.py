@@ -1,4 +1,4 @@
-"""Where things lie: the working root, the data root and the output root."""
+"""Where things lie: the working root, the notebooks, the data root and the output root."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,22 @@ def root() -> Path:
     """
     if given := os.environ.get("POISONLIB_HOME"):
         return Path(given).expanduser().resolve()
-    checkout = Path(__file__).resolve().parent.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "notebooks").is_dir():
-        return checkout
+    if there := checkout():
+        return there
     here = Path.cwd()
     return here.parent if here.name == "notebooks" else here
+
+
+def checkout() -> Path | None:
+    """The checkout that this package lies in; None for an installed copy."""
+    above = Path(__file__).resolve().parent.parent
+    return above if (above / "pyproject.toml").is_file() and (above / "notebooks").is_dir() else None
+
+
+def notebooks() -> Path:
+    """``notebooks/`` in `root` if it holds any, else those that an installed copy brings along."""
+    own, shipped = root() / "notebooks", Path(__file__).with_name("_notebooks")
+    return shipped if shipped.is_dir() and not any(own.glob("*.ipynb")) else own
 
 
 def data() -> Path:

@@ -29,7 +29,7 @@ FLOORS = [
     {"plots"},
     {"widgets"},
     {"notebooks", "doctor"},
-    {"report"},
+    {"report", "selection", "listing"},
     {"cli"},
     {"__main__"},
 ]
@@ -98,6 +98,7 @@ ROOMS = {
 ROOM_MODULES = {"attacks": attacks, "augment": augment, "data": data, "filters": filters, "models": models, "steps": steps}
 CHOICES = [(room, name) for room in ROOMS for name in registry.names(f"poisonlib.{room}")]
 REQUIRED = {  # values of choices that have no defaults
+    "folder": {"path": "mine"},
     "external": {"title": "mine", "content": "0123"},
     "stored": {"title": "mine", "content": "0123"},
     "cifar": {"classes": 10},

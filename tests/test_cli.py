@@ -2,15 +2,20 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
+import poisonlib
 from poisonlib import cli, experiments, notebooks, training
 from poisonlib.experiments import Ledger, provenance
 from poisonlib.experiments.crafting import images
 from poisonlib.experiments.environment import environment
 from poisonlib.experiments.spec import digest
+from poisonlib.selection import select
 
 from . import invent
 
@@ -122,7 +127,17 @@ def test_several_notebooks_take_the_parameters_that_they_have(capsys):
     assert out.startswith("strong_augmentation_table1: 260 trials") and "strong_augmentation_figure2" not in out
 
 
-def test_all_means_the_notebooks_that_have_the_profile(monkeypatch):
+def test_all_can_be_asked_for_at_every_profile():
+    """Also at those that only some scenarios have."""
+    profiles = {profile for scenario in experiments.scenarios() for profile in experiments.profiles(scenario)}
+    assert profiles >= {"quick", "laptop", "fast", "small", "paper"}
+    for profile in profiles:
+        chosen, skipped = select(["all"], {"profile": profile})
+        assert sorted([*(name for name, _ in chosen), *skipped]) == sorted(notebooks.names())
+        assert {values.get("profile", profile) for _, values in chosen} == {profile}
+
+
+def test_all_means_the_notebooks_that_have_the_profile_and_the_others_are_named(capsys, monkeypatch):
     choices = notebooks.Parameter.choices.fget
     without = property(lambda self: [c for c in choices(self) if c != "laptop" or "targeted_imagenet" not in self.help])
     chosen = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
@@ -130,6 +145,61 @@ def test_all_means_the_notebooks_that_have_the_profile(monkeypatch):
     monkeypatch.setattr(notebooks.Parameter, "choices", without)
     fewer = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
     assert chosen - fewer == {"dp_instahide_table3"}
+    assert capsys.readouterr().err == "poisonlib: skipped, as they lack this profile: dp_instahide_table3\n"
+
+
+def test_one_of_several_that_refuses_a_value_is_named(capsys):
+    status, _, err = run(capsys, "run", "00_tour", "strong_augmentation_table1", "trials=-1")
+    assert status == 2 and "strong_augmentation_table1: trials=-1: from 0" in err
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_all_with_nothing_to_run_is_an_error(capsys, monkeypatch, tmp_path, verb):
+    monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
+    status, out, err = run(capsys, verb, "all", "--profile", "quick")
+    assert (status, out) == (2, "") and f"there is nothing to run: {tmp_path / 'notebooks'} holds no notebooks" in err
+
+
+def test_tables_can_be_had_as_json(capsys, monkeypatch, tmp_path):
+    _, out, _ = run(capsys, "list", "--json")
+    found = json.loads(out)
+    assert [each["name"] for each in found["notebooks"]] == notebooks.names() and "cutmix" in found["augment"]
+    (tour, *_) = found["notebooks"]
+    assert tour["parameters"][0] == {"name": "seed", "default": 5, "help": notebooks.parameters("00_tour")["seed"].help}
+    _, out, _ = run(capsys, "plan", "--json", "strong_augmentation_table1", "trials=1")
+    (found,) = json.loads(out)
+    assert (found["notebook"], found["trials a cell"], found["trials"]) == ("strong_augmentation_table1", 1, 13)
+    monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "none"))
+    _, out, _ = run(capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert found["data sets"]["digits"] == 397 and found["torch"] == torch.__version__
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0 and capsys.readouterr().out == f"poisonlib {poisonlib.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("poisonlib ru", {"run"}),
+        ("poisonlib run strong_augmentation_t", {"strong_augmentation_table1", "strong_augmentation_table2"}),
+        ("poisonlib run strong_augmentation_table1 pro", {"profile="}),
+        ("poisonlib ledger m", {"merge"}),
+    ],
+)
+def test_a_shell_is_offered_what_fits(tmp_path, line, offers):
+    """As bash asks after argcomplete's set-up."""
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "out"),
+    }
+    subprocess.run([sys.executable, "-m", "poisonlib"], env=os.environ | asked, check=True)
+    assert {word.strip() for word in (tmp_path / "out").read_text().split("\x0b")} == offers
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def pixels(image):
 
 
 def test_choices_and_wrong_names():
-    assert {"cifar", "digits", "imagenet", "tinyimagenet", "stored"} == set(data.names())
+    assert {"cifar", "digits", "folder", "imagenet", "tinyimagenet", "stored"} == set(data.names())
     with pytest.raises(LookupError, match="cifar, "):
         data.load("cifar10")
     with pytest.raises(TypeError, match="digits has no argument colour; it has: size, "):
@@ -100,6 +100,7 @@ def test_importing_the_room_imports_nothing_heavy():
         ("tinyimagenet(classes=(5, 300))", r"classes=\(5, 300\): choose"),
         ("tinyimagenet(classes=(5, 5))", r"classes=\(5, 5\): choose"),
         ("imagenet(size=0)", "size=0: choose a whole number of at least 1"),
+        ("folder(path='mine', size=0)", "size=0: choose a whole number of at least 1"),
     ],
 )
 def test_values_out_of_range_are_refused_at_once(choice, words):
@@ -434,6 +435,8 @@ def test_imagenette_equals_torchvision(real):
 
 
 def test_class_folders_equal_torchvision(root):
+    from torchvision import transforms
+
     tree = root / "mine"
     for k, name in enumerate(["a/0.png", "a-b/1.png", "a/deep/2.png", "b/3.jpg", "b/4.PNG"]):
         picture(tree / "train" / name, k, size=(50 + 7 * k, 81 - 9 * k), mode="L" if k == 3 else "RGB")
@@ -445,6 +448,9 @@ def test_class_folders_equal_torchvision(root):
         assert ours.labels.tolist() == theirs.targets
         for row in range(5):
             assert torch.equal(ours.images[row], theirs[row][0])
+    picture(tree / "train/b/5.png", 5, size=(40, 40))
+    exact = data.load("imagenet", folder="mine", size=40).images[5]
+    assert torch.equal(exact, transforms.PILToTensor()(Image.open(tree / "train/b/5.png"))), "of the size that is wanted: untouched"
     assert data.load("imagenet", "test", folder=str(tree)).labels.tolist() == [2]  # the label that training gave class b
     picture(tree / "test/c/0.png", 9)
     with pytest.raises(ValueError, match="lacks: c"):

@@ -418,3 +418,63 @@ def test_a_stored_data_set_runs_in_a_grid(outputs):
         (record,) = experiments.run([trial], workers=workers, ledger=experiments.Ledger.open(outputs / str(workers)))
         assert record.spec["data"] == {"name": "stored", "title": "three animals", "content": source.content}
         assert record.data["train"] == both()[0].fingerprint and record.evaluation.targets == 10
+
+
+# A folder as a data set
+
+
+@pytest.fixture
+def animals(tmp_path):
+    """A folder with a training set of 8 x 8 pixels and a test set of 16 x 12."""
+    for i, image in enumerate(pixels(n=12, h=8, w=8)):
+        saved(tmp_path / "animals" / "train" / CLASSES[i % 3] / f"{i}.png", image)
+    for i, image in enumerate(pixels(n=6, h=16, w=12, seed=1)):
+        saved(tmp_path / "animals" / "test" / CLASSES[i % 3] / f"{i}.png", image)
+    return tmp_path / "animals"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "outputs"))
+
+
+def test_a_folder_keeps_images_of_the_size_and_has_a_mean_of_its_own(animals, kept):
+    source = data.source("folder", path=str(animals), size=8)
+    train, test = source.load("train"), source.load("test")
+    assert train.classes == CLASSES and test.shape == (3, 8, 8) and len(test) == 6
+    order = [0, 3, 6, 9, 1, 10, 4, 7, 11, 2, 5, 8]  # by class, then by name
+    assert torch.equal(train.images, pixels(n=12, h=8, w=8)[order])
+    levels = train.images.double() / 255
+    assert train.mean == test.mean == pytest.approx(levels.mean((0, 2, 3)).tolist())
+    assert train.std == test.std == pytest.approx(levels.std((0, 2, 3), correction=0).tolist())
+
+
+def test_a_folder_is_known_by_its_content_and_not_by_where_it_lies(animals, kept, tmp_path, monkeypatch):
+    found = data.source("folder", path=str(animals), size=8).resolved()
+    assert registry.label(found) == "folder(path='animals', size=8)" and str(tmp_path) not in str(registry.describe(found))
+    assert found.resolved() is found
+    moved = tmp_path / "elsewhere" / "animals"
+    moved.parent.mkdir()
+    animals.rename(moved)
+    assert data.source("folder", path=str(moved), size=8).resolved() == found
+    monkeypatch.setenv("POISONLIB_DATA", str(moved.parent))
+    assert data.source("folder", path="animals", size=8).resolved() == found
+    assert len(found.load("train")) == 12, "the copy in the output folder is read"
+    saved(moved / "train" / "cat" / "0.png", pixels(h=8, w=8, seed=9)[0])
+    assert data.source("folder", path=str(moved), size=8).resolved() != found
+
+
+def test_a_folder_runs_in_a_grid_also_where_it_is_gone(animals, kept):
+    how = dict(data=f"folder(path={str(animals)!r}, size=8)", recipe=training.load("quick", epochs=1, batch_size=4))
+    (trial,) = experiments.grid("backdoor", "quick", attack="patch(size=2, poison_rate=1.0)", model="patch_mlp", trials=1, **how)
+    animals.rename(animals.with_name("gone"))
+    (record,) = experiments.run([trial], workers=0)
+    assert record.spec["data"] == {"name": "folder", "path": "animals", "size": 8, "content": trial.data.content}
+    assert record.evaluation.targets == 2 and record.poisons.count == 4
+
+
+def test_a_folder_that_cannot_be_read_says_why(animals, kept, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there are no images in .*nowhere/train/CLASS/"):
+        data.source("folder", path=str(tmp_path / "nowhere")).resolved()
+    with pytest.raises(ValueError, match=r"shape: \(3, 8, 8\) of the training set and \(3, 16, 12\) of the test set"):
+        data.load("folder", path=str(animals))

@@ -63,12 +63,14 @@ def digest(files: Sequence[tuple[Path, str]]) -> str:
 def covering(path: Path, size: int, short: int):
     """The PIL image at ``path``, RGB, its shorter side resized to ``short`` (bilinear, antialiased) and the centre cut out.
 
-    As torchvision's ``Resize(short)`` and ``CenterCrop(size)`` do.
+    As torchvision's ``Resize(short)`` and ``CenterCrop(size)`` do; but an image of ``size`` x ``size`` pixels stays as it is.
     """
     from PIL import Image
 
     with Image.open(path) as file:
         image = file.convert("RGB")
+    if image.size == (size, size):
+        return image
     width, height = (short * side // min(image.size) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - size) / 2), round((height - size) / 2)

@@ -1,4 +1,4 @@
-"""ImageNet, Imagenette, or any tree of class folders with images in them, too large for memory."""
+"""ImageNet, Imagenette, or another tree of class folders that is treated alike and too large for memory."""
 
 import functools
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from .. import check, paths
 from . import Data, _decoded
 from ._types import ImageSet
 
-MEAN = (0.485, 0.456, 0.406)  # the usual values for ImageNet
+MEAN = (0.485, 0.456, 0.406)  # the usual values for ImageNet, whatever the folder holds; `folder` has the images' own
 STD = (0.229, 0.224, 0.225)
 
 
@@ -22,7 +22,9 @@ class ImageNet(Data):
     """
 
     folder: str = "imagenet"  # relative to the data root, or absolute; holds train/ and val/ (or test/)
-    size: int = 224  # pixels a side: the shorter side is resized to size * 256 / 224 pixels, then the centre is cut out
+    size: int = (
+        224  # pixels a side: images of another size are resized, the shorter side to size * 256 / 224, and the centre cut out
+    )
     content: str = field(default="", metadata={"shown": False})  # digest of the files' names and sizes; see `resolved`
 
     def __post_init__(self):

@@ -76,10 +76,12 @@ def _held_back() -> str:
 
 @functools.cache
 def commit() -> str | None:
-    """The checkout's commit, with ``+`` where files differ from it; None outside a checkout."""
+    """The commit of the checkout that this package lies in, with ``+`` where files differ from it; None for an installed copy."""
+    if not (folder := paths.checkout()):
+        return None
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=paths.root(), capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=folder, capture_output=True, text=True
         )
     except OSError:
         return None

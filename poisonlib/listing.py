@@ -1,0 +1,36 @@
+"""What there is to choose from: notebooks with their parameters, attacks, defences, data sets, networks, profiles."""
+
+from collections.abc import Iterator
+
+from . import attacks, augment, data, experiments, filters, models, notebooks, steps, training
+
+ROOMS = {"data": data, "models": models, "attacks": attacks, "augment": augment, "filters": filters, "steps": steps}
+
+
+def facts() -> dict:
+    """The choices, as JSON values."""
+    return {
+        "notebooks": [_notebook(name) for name in notebooks.names()],
+        **{room: module.names() for room, module in ROOMS.items()},
+        "recipes": training.names(),
+        "profiles": {scenario: experiments.profiles(scenario) for scenario in experiments.scenarios()},
+    }
+
+
+def _notebook(name: str) -> dict:
+    shown = [{"name": each.name, "default": each.default, "help": each.help} for each in notebooks.parameters(name).values()]
+    return {"name": name, "title": notebooks.title(name), "parameters": shown}
+
+
+def lines(found: dict) -> Iterator[str]:
+    """What `facts` found, for a reader."""
+    for notebook in found["notebooks"]:
+        yield f"{notebook['name']}\n    {notebook['title']}"
+        for each in notebook["parameters"]:
+            yield f"      {each['name']}={each['default']!r}  {each['help']}"
+    for room in ROOMS:
+        yield f"{room}: {', '.join(found[room])}"
+    yield "classes of your own: by their import path, such as my_package.my_module.MyAugment(k=3)"
+    yield f"recipes: {', '.join(found['recipes'])}"
+    for scenario, names in found["profiles"].items():
+        yield f"profiles of {scenario}: {', '.join(names)}"
