@@ -15,6 +15,7 @@ from poisonlib import papers, paths
 from poisonlib.experiments import rules
 from poisonlib.papers.verdicts import CELL
 
+from . import hardware_lines
 from .result_lines import Line, footer, lines, markdown, missing
 
 BEGIN, END = "<!-- results: written by make readme -->", "<!-- end of results -->"
@@ -158,6 +159,7 @@ def page() -> str:
     for name in TABLES:
         for place, found in enumerate(each for each in every() if each.notebook == name):
             parts += [_heading(found)] * (place == 0) + _long(found)
+    parts += filter(None, [hardware_lines.section()])
     return "\n\n".join(parts) + "\n"
 
 
