@@ -21,16 +21,17 @@ Place = dict[str, Record]  # what was recorded on a processor, by the records' k
 
 TEXT = """## The same trials on other processors
 
-{count} goals of each attack on digits, {starts} victims of each goal (`make hardware`, {native}): equal trials give equal bytes on
-one processor, whatever else runs. Other processors round sums in another order. *poisons*: crafts with the same bytes as here;
-*outcomes*: victims that do what the attacker wants equally often; *networks*: victims that classify as many test images of every class
-correctly. The profile was tuned on these seeds: the question is what differs, not how often attacks succeed.
+{count} goals of each attack on digits, {starts} victims of each goal (`make hardware`, {native}): equal trials give equal bytes
+on one processor, whatever else runs. Other processors round sums in another order. *poisons*: crafts with the same bytes as
+here; *outcomes*: victims that do what the attacker wants equally often; *networks*: victims that classify as many test images
+of every class correctly. The profile was tuned on these seeds: the question is what differs, not how often attacks succeed.
 
 {equal}
 
-**Where the spread comes from**: variance components of the success rate and of the log-odds of the intended class, in per cent of their
-sum, with 95 % bootstrap intervals over goals; from the processors that ran all starts. *target*: between goals; *start*: between
-victims of one goal; *processor*: what the last bits alone do to one victim. So new goals tell far more than more victims of one.
+**Where the spread comes from**: variance components of the success rate and of the log-odds of the intended class, in per cent
+of their sum, with 95 % bootstrap intervals over goals; from the processors that ran all starts. *target*: between goals;
+*start*: between victims of one goal; *processor*: what the last bits alone do to one victim. So new goals tell far more than
+more victims of one.
 
 {spread}"""
 
