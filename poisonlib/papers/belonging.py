@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from .. import attacks, registry
-from ..experiments import Defence, Trial, defence, profile, scenarios
+from ..experiments import Defence, Trial, defence, profile, profiles, scenarios
 from ..experiments.profiles import Profile
 from .cells import Cell, trial_of
 from .claims import Claim, Table, load, names
@@ -70,7 +70,7 @@ def _equal(ours, theirs) -> bool:
 
 def same_setting(trial: Trial, claim: Claim) -> bool:
     """Whether data, network, schedule and the attack's values, but those that the claim names, are those of a profile ``paper``."""
-    return any(_as_in(profile(scenario, "paper"), trial, claim) for scenario in scenarios())
+    return any(_as_in(profile(scenario, "paper"), trial, claim) for scenario in scenarios() if "paper" in profiles(scenario))
 
 
 def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
