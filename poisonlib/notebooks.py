@@ -3,9 +3,11 @@
 import ast
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,11 @@ class Parameter:
 
         Raises ValueError that names the value and the choices; for an unknown data set LookupError or TypeError.
         """
-        value = self._literal(text)
+        return self.checked(self._literal(text))
+
+    def checked(self, value):
+        """The value itself, if it is one that the parameter takes. Raises what `read` raises."""
+        text = str(value)
         if type(value) is not type(self.default):
             raise ValueError(f"{self.name}={text}: a {type(self.default).__name__} is wanted, such as {self.default!r}")
         if choices := self.choices:
@@ -41,7 +47,7 @@ class Parameter:
                 raise ValueError(f"{self.name}={text}: choose one of: {', '.join(choices)}")
         elif self.least is not None and value < self.least:
             raise ValueError(f"{self.name}={text}: from {self.least}")
-        elif self.help.startswith("a data set"):
+        elif self.help.startswith("a data set") and value:
             from . import data
 
             data.source(value)
@@ -141,6 +147,27 @@ def read_parameters(name: str, given: dict[str, str]) -> dict:
         return {key: known[key].read(text) for key, text in given.items()}
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+INJECTED = "# Parameters\n"  # so begins the cell with what papermill was given, which follows the parameter cell
+
+
+def check() -> None:
+    """Refuse what papermill was given and this notebook does not take, as the command line does; for the first cell of code below.
+
+    Raises LookupError for an unknown name, ValueError for a bad value. Where no notebook runs there is nothing to check.
+    """
+    cells = getattr(sys.modules["__main__"], "In", [])  # the cells that IPython has run
+    for above, given in itertools.pairwise(cells):
+        if given.startswith(INJECTED):
+            _check({each.name: each for each in _parameters(above)}, _parameters(given))
+
+
+def _check(known: dict[str, Parameter], given: Iterator[Parameter]) -> None:
+    for name, value in ((each.name, each.default) for each in given):
+        if name not in known:
+            raise LookupError(f"this notebook has no parameter {name}; it has: {', '.join(known)}")
+        known[name].checked(float(value) if isinstance(known[name].default, float) and type(value) is int else value)
 
 
 def execute(name: str, values: dict) -> Path:

@@ -69,6 +69,7 @@ def test_the_import_check_can_fail(tmp_path, monkeypatch):
         test_imports_run_strictly_downwards()
 
 
+@pytest.mark.slow
 def test_importing_is_cheap():
     """At most 1.3 times importing torch, in processor time of the same process, best of three."""
     code = """
@@ -81,6 +82,7 @@ print((now() - start) / (after_torch - start))
     assert min(float(run.stdout) for run in runs) <= 1.3
 
 
+@pytest.mark.slow
 def test_the_compute_path_needs_no_notebook_packages():
     heavy = ("IPython", "pandas", "matplotlib", "papermill", "sklearn", "torchvision", "cloudpickle", "PIL", "scipy")
     code = f"import sys, poisonlib.experiments; print([name for name in {heavy} if name in sys.modules])"
@@ -227,6 +229,7 @@ class Linear(Model):
 }
 
 
+@pytest.mark.slow
 def test_one_file_adds_an_attack_a_filter_an_augmentation_a_step_a_data_set_or_a_network(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "poisonlib", ignore=shutil.ignore_patterns("__pycache__"))
     for name, source in NEW.items():

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import nbformat
 import papermill
 import pytest
 
-from poisonlib import notebooks, paths
+from poisonlib import notebooks, paths, registry
 
 NAMES = notebooks.names()
 LIMIT = 200 * 1024  # bytes of a notebook
@@ -49,6 +50,14 @@ class TestEveryNotebook:
             assert parameter.help, f"{parameter.name} has no word of help"
             assert parameter.read(str(parameter.default)) == parameter.default
 
+    def test_the_first_cell_below_the_parameters_checks_what_papermill_was_given(self, name):
+        if name.startswith("explore_"):
+            pytest.skip("an explorer runs nothing; its controls check what they are given")
+        first, second = code_cells(name)[:2]
+        assert "parameters" in tags(first) and "imports" in tags(second)
+        assert second.source.splitlines()[-1].startswith("notebooks.check()") or "notebooks.check()\n" in second.source
+        assert second.outputs == []
+
     def test_papermill_shows_every_parameter_with_its_type_and_help(self, name):
         shown = papermill.inspect_notebook(str(notebooks.path(name)))
         assert {each: (entry["inferred_type_name"], entry["help"]) for each, entry in shown.items()} == {
@@ -63,7 +72,9 @@ class TestEveryNotebook:
             assert all(source.count("experiments.run(") == source.count("device=device, again=again)") for source in runs)
         if "more_defences" in parameters:
             few = {"trials": 1}
-            more = notebooks.trials(name, few | {"more_defences": "mixup(k=3); cutout + mixup(k=3)"})
+            own = "digits(size=12, limit=200)"
+            more = notebooks.trials(name, few | {"more_defences": "mixup(k=3); cutout + mixup(k=3)", "data": own})
+            assert {registry.label(trial.data) for trial in more} == {own}
             added = {trial.defence.label for trial in more} - {trial.defence.label for trial in notebooks.trials(name, few)}
             assert {label.split(" + laplace")[0] for label in added} == {"mixup(k=3)", "cutout + mixup(k=3)"}
         if "released" in parameters:
@@ -196,3 +207,40 @@ def test_a_kernel_finds_the_root_and_the_callers_modules(tmp_path, monkeypatch):
     assert done.cells[-1].outputs[0].text == f"found {root} b\n"
     assert "PYTHONPATH" not in os.environ and os.environ["POISONLIB_HOME"] == str(root)
     assert paths.outputs() == root / "outputs"
+
+
+CELLS = """
+profile: str = "quick"  # a profile of "backdoor"; the scale
+trials: int = 0  # from 0; how many
+level: float = 0.05  # of a test
+data: str = ""  # a data set; in place of the profile's
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("profle = 'paper'", "this notebook has no parameter profle; it has: profile, trials, level, data"),
+        ("profile = 'papr'", "profile=papr: choose one of: quick"),
+        ("trials = -1", "trials=-1: from 0"),
+        ("trials = '5'", "trials=5: a int is wanted, such as 0"),
+        ("data = 'digit'", "has no 'digit'"),
+        ("profile = 'paper'\ntrials = 5\nlevel = 1\ndata = 'digits(size=12)'", None),
+    ],
+)
+def test_what_papermill_is_given_is_checked_as_on_the_command_line(monkeypatch, given, words):
+    monkeypatch.setattr(sys.modules["__main__"], "In", ["", CELLS, f"# Parameters\n{given}\n", "notebooks.check()"], raising=False)
+    if words is None:
+        return notebooks.check()
+    with pytest.raises((LookupError, ValueError), match=re.escape(words)):
+        notebooks.check()
+
+
+@pytest.mark.slow
+def test_papermill_with_an_unknown_parameter_fails_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
+    with pytest.raises(
+        papermill.PapermillExecutionError, match="this notebook has no parameter trails; it has: profile, data, trials"
+    ):
+        notebooks.execute("strong_augmentation_table1", {"trails": 20})
+    assert not (tmp_path / "trials").exists()

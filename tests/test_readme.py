@@ -35,6 +35,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", EXPECTED)
 def test_a_block_of_the_readme_runs(mark, folder):
     (code,) = (block for block in BLOCKS if mark in block)

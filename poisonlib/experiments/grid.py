@@ -47,6 +47,7 @@ def grid(
     ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
     without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=`` and ``recipe=``
     as text or objects, ``numerics=`` and ``extractor=`` as objects; an extractor follows the network unless it is given.
+    ``data=""``, as notebooks have it, keeps the profile's.
 
     ``attacker``: from what the attacker's networks start, if not from what the victim does: ``"white box"`` (the victim's
     extractor), ``"grey box"`` (another start of it), or a list of architectures, by name too, and extractors, one for each of the
@@ -75,7 +76,7 @@ def grid(
 def _read(changes: dict) -> dict:
     if unknown := sorted(changes.keys() - READERS.keys()):
         raise TypeError(f"a grid has no {', '.join(unknown)}; it can replace: {', '.join(READERS)}")
-    return {name: READERS[name](choice) for name, choice in changes.items()}
+    return {name: READERS[name](choice) for name, choice in changes.items() if choice != ""}
 
 
 def _extractor(base: Profile, changes: dict) -> Extractor | None:
