@@ -23,7 +23,7 @@ from .refresh_reference import kept
 RUN, SEED = "fast", 0
 PICTURE = REFERENCE / RUN / "figures" / "first_screen.png"
 CLASSES = "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
-INCHES, DPI = (6.0, 7.4), 120  # a telephone shows it some 2.3 inches wide: letters of 15 points can still be read
+INCHES, DPI = (6.0, 7.6), 120  # a telephone shows it some 2.3 inches wide: letters of 15 points can still be read
 LARGE, SMALL = 21, 15  # points
 TRAIN, TEST = 28, 0  # which of the poisons and of the patched test images are shown
 
@@ -63,7 +63,7 @@ def draw():
     before = train.take(train.positions(poison.ids[TRAIN : TRAIN + 1])).images[0]
     intended = CLASSES[goal.intended_class]
     figure, axes = canvas(2, 2, figsize=INCHES)
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08, hspace=0.04)
     _panel(axes[0, 0], before, "training: clean", f"labelled {intended}", CLEAN)
     _panel(axes[0, 1], poison.images[TRAIN], "training: poisoned", f"labelled {intended}", CLEAN)
     for axis, record, title in zip(axes[1], both, ("test: undefended", "test: with CutMix"), strict=True):

@@ -56,7 +56,7 @@ def test_the_picture_says_what_its_records_say():
     with Image.open(refresh_picture.PICTURE) as picture:
         assert picture.info["Description"] == refresh_picture.words(), "run: python -m tests.refresh_picture"
     place = refresh_picture.PICTURE.relative_to(paths.root()).as_posix()
-    assert f'<img src="{place}" width="420" alt="{refresh_picture.words()}">' in README
+    assert f'<img src="{place}" align="right" width="360" alt="{refresh_picture.words()}">' in README
     assert refresh_picture.PICTURE.stat().st_size < 200_000
 
 
