@@ -8,7 +8,7 @@ COPY --chown=reader poisonlib poisonlib
 RUN pip install --no-cache-dir --constraint requirements-lock.txt --extra-index-url https://download.pytorch.org/whl/cpu --requirement requirements.txt
 COPY --chown=reader notebooks notebooks
 COPY --chown=reader outputs/reference outputs/reference
-RUN chown reader . outputs
+RUN chown reader . outputs notebooks
 USER reader
 EXPOSE 8888
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "notebooks/00_tour.ipynb"]
