@@ -15,7 +15,7 @@ from poisonlib.augment import pipeline
 from poisonlib.experiments.spec import Trial
 from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe
-from poisonlib.training.fit import _update
+from poisonlib.training.fit import Pixels, _update
 from poisonlib.training.lookahead import Lookahead
 from poisonlib.training.muon import COEFFICIENTS, Muon, orthogonal
 from poisonlib.training.optimizer import set_rates
@@ -408,7 +408,7 @@ def one_update(train, network, recipe, at):
     """The loss of one batch; gradients stay in ``network``, whose weights do not move as rates are zero."""
     optimizer = training.make_optimizer(recipe, network.parameters(), network.head.parameters())
     set_rates(optimizer, 0.0)
-    update = _update(network, train, recipe, optimizer, None, Numerics(), stream(0))
+    update = _update(network, Pixels(train), recipe, optimizer, None, Numerics(), stream(0))
     parts = pipeline("none")
     return update(parts, at, parts.sample_params(len(at), train.shape, stream(0)))
 

@@ -412,13 +412,13 @@ def test_images_that_stay_beside_the_device_train_the_same_network(train):
 
 @cuda
 def test_nothing_in_a_step_waits_for_the_host(train):
-    from poisonlib.training.fit import _batches, _update
+    from poisonlib.training.fit import Pixels, _batches, _update
 
     there = train.to("cuda")
     parts = pipeline("flip + crop(pad=2) + cutmix")
     network = training.initialise(NET, there, 0).to(memory_format=torch.channels_last)
     optimizer = training.make_optimizer(SHORT, network.parameters())
-    step = _update(network, there, SHORT, optimizer, None, Numerics(), stream(0, device="cuda"))
+    step = _update(network, Pixels(there), SHORT, optimizer, None, Numerics(), stream(0, device="cuda"))
     batches = list(_batches(there, there.ids.cpu(), [32] * 4, parts, 0, stream(0), stream(1)))
     step(parts, *batches[0])
     torch.cuda.set_sync_debug_mode("error")

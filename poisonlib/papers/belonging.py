@@ -6,23 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from .. import attacks, registry
-from ..experiments import Defence, Trial, defence, profile, profiles, scenarios
+from ..experiments import Defence, Extractor, Trial, defence, profile, profiles, scenarios
 from ..experiments.profiles import Profile
 from .cells import Cell, trial_of
 from .claims import Claim, Table, load, names
 
-PLACE = ("attack", "data", "model", "defence")  # what a claim's ``means`` name; the rest are values of the attack
+PLACE = ("attack", "data", "model", "defence", "transfer", "white_box")  # what ``means`` name; the rest are values of the attack
 MEASURES = ("success", "clean accuracy")
 
 
 def comparable(claim: Claim) -> bool:
     """Whether the claim is a rate that trials can measure: of a defence, or of none, that this package has a name for."""
-    return bool(claim.means.get("defence")) and claim.measure in MEASURES and claim.value is not None
+    return bool(_defence(claim)) and claim.measure in MEASURES and claim.value is not None
+
+
+def _defence(claim: Claim) -> str | Defence | None:
+    """The claim's defence; the victims of the benchmark, of whose claims each says whether it is about transfer, have none."""
+    return claim.means.get("defence") or ("none" if {"attack", "transfer"} <= claim.means.keys() else None)
 
 
 def belongs(trial: Trial, claim: Claim) -> bool:
     """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says."""
-    wanted = claim.means.get("defence")
+    wanted = _defence(claim)
     return bool(wanted) and attacked_as(trial, claim) and alike(trial.defence, defence(wanted))
 
 
@@ -35,8 +40,16 @@ def attacked_as(trial: Trial, claim: Claim) -> bool:
     wanted |= {name: value for name, value in claim.means.items() if name not in PLACE}
     if "adaptive" in wanted and not trial.defence.changes_training:
         wanted["adaptive"] = "none"  # with nothing to adapt to, the adaptive attack is the basic one
-    named = claim.means.get("attack") in (None, attack["name"])
+    named = claim.means.get("attack") in (None, attack["name"]) and _in_the_scenario(trial, claim)
     return named and all(name in attack and _equal(attack[name], value) for name, value in wanted.items())
+
+
+def _in_the_scenario(trial: Trial, claim: Claim) -> bool:
+    """Whether a trial is of the scenario that the claim names: from an extractor or not, and what the attacker has of it."""
+    means = claim.means
+    if "transfer" in means and means["transfer"] != (trial.extractor is not None):
+        return False
+    return "white_box" not in means or trial.knowledge == ("white box" if means["white_box"] else "black box")
 
 
 def columns(table: Table) -> list[Claim]:
@@ -74,11 +87,17 @@ def same_setting(trial: Trial, claim: Claim) -> bool:
 
 
 def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
-    if (_plain(trial.data), trial.model, trial.recipe) != (_plain(full.data), full.model, full.recipe):
+    place, theirs = ((_plain(of.data), of.model, of.recipe, _start(of.extractor)) for of in (trial, full))
+    if place != theirs:
         return False
     name = registry.name_of(trial.attack)
     wanted = registry.describe(attacks.load(name, **full.attacks.get(name, {})))
     return all(field in claim.means or value == wanted[field] for field, value in registry.describe(trial.attack).items())
+
+
+def _start(extractor: Extractor | None) -> tuple | None:
+    """On what an extractor was pretrained, and how."""
+    return extractor and (_plain(extractor.data), extractor.recipe)
 
 
 def _plain(data):
