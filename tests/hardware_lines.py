@@ -45,7 +45,7 @@ def section() -> str:
     kinds = dict.fromkeys(map(_kind, native.values()))
     others = {ISA[name]: found for name, found in places.items() if name != NATIVE}
     others |= _by_device(record for record in Ledger.open(HOME.parent / "quick" / "trials") if record.key in native)
-    rows = [_equal(name, kind, native, found) for kind in kinds for name, found in others.items()]
+    rows = [_equal(name, kind, native, found) for kind in kinds for name, found in others.items() if _has(found, kind)]
     equal = markdown(["trials", "processor", "poisons", "outcomes", "networks", "success there", "here"], rows)
     header = ["trials", "of", "goals x starts x processors", GOAL, START, PLACE]
     spread = markdown(header, [_spread(kind, name, list(places.values())) for kind in kinds for name in MEASURES])
@@ -55,6 +55,10 @@ def section() -> str:
 
 def _kind(record: Record) -> Kind:
     return registry.name_of(record.trial.attack), record.trial.defence.label
+
+
+def _has(place: Place, kind: Kind) -> bool:
+    return any(_kind(record) == kind for record in place.values())
 
 
 def _by_device(records: Iterable[Record]) -> dict[str, Place]:
@@ -84,8 +88,9 @@ MEASURES = {"success": lambda record: record.success, "log-odds": _log_odds}
 
 
 def _spread(kind: Kind, measure: str, places: list[Place]) -> list[str]:
-    """A row: the shares of the components, for the goals and starts that every place has."""
+    """A row: the shares of the components, from the places that ran all trials of the kind."""
     mine = sorted((r for r in places[0].values() if _kind(r) == kind), key=lambda record: (record.seed, record.start))
+    places = [place for place in places if all(record.key in place for record in mine)]
     outcomes = np.array([[MEASURES[measure](at[record.key]) for at in places] for record in mine]).reshape(len(SEEDS), STARTS, -1)
     rng = np.random.default_rng(0)
     drawn = [outcomes[rng.integers(len(outcomes), size=len(outcomes))] for _ in range(RESAMPLES)]
