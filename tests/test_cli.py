@@ -184,10 +184,8 @@ def test_it_says_its_version(capsys):
 @pytest.mark.parametrize(
     ("line", "offers"),
     [
-        ("poisonlib ru", {"run"}),
         ("poisonlib run strong_augmentation_t", {"strong_augmentation_table1", "strong_augmentation_table2"}),
         ("poisonlib run strong_augmentation_table1 pro", {"profile="}),
-        ("poisonlib ledger m", {"merge"}),
     ],
 )
 def test_a_shell_is_offered_what_fits(tmp_path, line, offers):

@@ -76,12 +76,12 @@ def test_it_wants_what_the_package_imports_and_nothing_of_the_tests(wheel):
     assert not wanted & {"pytest", "ruff", "playwright", "hypothesis", "nbval", "pdoc", "poisonlib"}
 
 
-def test_the_command_says_its_version_and_lists_the_notebooks_that_it_brings(installed):
+def test_the_command_says_its_version_and_finds_the_notebooks_that_it_brings(installed):
     assert installed("poisonlib", "--version") == f"poisonlib {poisonlib.__version__}\n"
-    found = json.loads(installed("poisonlib", "list", "--json"))
-    assert [each["name"] for each in found["notebooks"]] == notebooks.names()
-    where = installed("python", "-c", "import poisonlib; print(poisonlib.__file__)")
-    assert Path(where.strip()).is_relative_to(installed.own), "not the checkout's package"
+    code = "import json; from poisonlib import notebooks; print(json.dumps([notebooks.__file__, notebooks.names()]))"
+    where, names = json.loads(installed("python", "-c", code))
+    assert Path(where).is_relative_to(installed.own), "not the checkout's package"
+    assert names == notebooks.names()
 
 
 def test_in_an_empty_folder_one_command_reproduces_a_table_of_digits(installed):
