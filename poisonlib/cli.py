@@ -7,7 +7,7 @@ import sys
 
 import argcomplete
 
-from . import __version__, notebooks
+from . import __version__, commands, notebooks
 from .selection import select
 
 
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("--into", metavar="FOLDER", help="where to, by default trials/ in the output folder")
     merge.add_argument("--other-code", action="store_true", help="also those recorded with other code or data than is here")
     merge.set_defaults(verb=_merge)
+    commands.add(verbs)
     verbs.add_parser("report", help="write a static HTML index of every figure, table and verdict").set_defaults(verb=_report)
     what = "say what device, data sets and optional packages are here"
     _with_json(verbs.add_parser("doctor", help=what)).set_defaults(verb=_doctor)

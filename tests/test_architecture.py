@@ -26,10 +26,10 @@ FLOORS = [
     {"training", "attacks", "filters"},
     {"experiments"},
     {"papers"},
-    {"plots"},
+    {"plots", "benchmark"},
     {"widgets"},
     {"notebooks", "doctor"},
-    {"report", "selection", "listing"},
+    {"report", "selection", "listing", "commands"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,12 +1,13 @@
 """What targeted clean-label attacks share: random targets of one class, random training images of another to be the poisons."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from .. import check
-from ..data import Goal, ImageSet
+from ..data import Goal, ImageSet, Setup, kept_setup
+from ..registry import LATER
 from ..rng import stream
 from ..tensors import levels
 from . import Attack, ThreatModel
@@ -14,11 +15,16 @@ from . import Attack, ThreatModel
 
 @dataclass(frozen=True)
 class Targeted(Attack):
-    """The values that all of these attacks have: how many training images change, by how much, and how many targets there are."""
+    """The values that all of these attacks have: how many training images change, by how much, and how many targets there are.
+
+    With ``setups``, a trial's seed is the number of a setup: that one's target and base images take the place of drawn ones, and
+    ``poison_rate`` only tells whether there are poisons at all. Where there are more targets, the setup's is the first.
+    """
 
     eps: float = 16 / 255  # largest change of a pixel, in units of [0, 1]
     poison_rate: float = 0.01  # poisons as a share of the whole training set; 0 is the clean control
     targets: int | None = 1  # test images of one class that are all to be classified as the intended class; None: all of it
+    setups: str = field(default="", kw_only=True, metadata=LATER | {"shown": False})  # what `data.keep_setups` returned
 
     def __post_init__(self):
         if not (isinstance(self.eps, float | int) and 0 < self.eps <= 1 and levels(self.eps)):
@@ -40,6 +46,9 @@ class Targeted(Attack):
         """
         if len(threat_model.train.classes) < 2:
             raise ValueError("the attack needs at least two classes: the intended class and the source class")
+        if self.setups:
+            kept_setup(self.setups, 0).check(threat_model.train, threat_model.test)
+            return
         train, test = threat_model.train, threat_model.test
         smallest, fewest = train.smallest_class, test.smallest_class
         if (poisons := count(train, self.poison_rate)) > smallest:
@@ -59,6 +68,8 @@ class Targeted(Attack):
         Poisons are of the intended class. The poisons of a smaller rate are among those of a larger one; likewise the targets.
         """
         train, test = threat_model.train, threat_model.test
+        if self.setups:
+            return self._given(kept_setup(self.setups, seed), train, test, seed)
         intended, source = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
         aim = test.of_class(source)
         if (self.targets or 1) > len(aim):
@@ -68,6 +79,16 @@ class Targeted(Attack):
         order = torch.randperm(len(pool), generator=stream(seed, "poison rows"))[: count(train, self.poison_rate)]
         base = pool.take(order.to(pool.ids.device))
         return base.take(base.ids.argsort()), Goal(aim.images, aim.labels, aim.ids, intended)
+
+    def _given(self, setup: Setup, train: ImageSet, test: ImageSet, seed: int) -> tuple[ImageSet, Goal]:
+        """The base images and the goal of a setup."""
+        setup.check(train, test)
+        ids = torch.tensor(sorted(set(setup.base_ids)) if self.poison_rate else [], dtype=torch.int64, device=train.device)
+        aim = test.of_class(setup.target_class)
+        others = torch.randperm(len(aim), generator=stream(seed, "targets")).to(aim.ids.device)
+        first = (aim.ids[others] != setup.target_id).int().argsort(stable=True)
+        aim = aim.take(others[first][: self.targets])
+        return train.take(train.positions(ids)), Goal(aim.images, aim.labels, aim.ids, setup.base_class)
 
 
 def count(train: ImageSet, poison_rate: float) -> int:

@@ -8,6 +8,9 @@ from ._own import from_dataset as from_dataset
 from ._own import from_folder as from_folder
 from ._own import goal as goal
 from ._own import poison_from_folder as poison_from_folder
+from ._setups import Setup as Setup
+from ._setups import keep_setups as keep_setups
+from ._setups import kept_setup as kept_setup
 from ._types import Goal as Goal
 from ._types import ImageSet as ImageSet
 from ._types import Poison as Poison

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import notebooks, papers, paths
+from .. import benchmark, notebooks, papers, paths
 from ..experiments.environment import commit
 from . import downloads, pages, verdicts, wide
 
@@ -31,6 +31,7 @@ def write() -> Path:
             claims=scoreboard(),
             board=verdicts.BOARD,
             files=downloads.write(folder),
+            leaderboard=benchmark.leaderboard(),
         )
     )
     (folder / "index.html").write_text(html, encoding="utf-8")

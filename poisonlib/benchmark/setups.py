@@ -1,0 +1,50 @@
+"""The benchmark's setups: its public pickles, and setups of one's own in the same format."""
+
+import pickle
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .. import attacks, data, files
+from ..attacks import ThreatModel
+from ..data import Setup
+from . import _pickles
+
+KEYS = ("target class", "target index", "base class", "base indices")
+
+
+def read_setups(path: str | Path) -> tuple[Setup, ...]:
+    """The setups in a pickle such as the benchmark's ``cifar10_from_scratch.pickle``: a list of dicts with the keys `KEYS`.
+
+    Raises ValueError that names the file, and the setup, where it is missing, damaged, or holds anything else.
+    """
+    path = Path(path)
+    content = _pickles.read(path)
+    if not isinstance(content, list) or not content:
+        raise ValueError(f"{path.name} holds no list of setups")
+    return tuple(_setup(each, f"{path.name}, setup {number}") for number, each in enumerate(content))
+
+
+def _setup(entry, where: str) -> Setup:
+    if not isinstance(entry, dict) or set(entry) != set(KEYS):
+        raise ValueError(f"{where}: a dict with the keys {', '.join(map(repr, KEYS))} is wanted")
+    bases = entry["base indices"]
+    numbers = [entry[key] for key in KEYS[:3]] + (bases if isinstance(bases, list | tuple) else [None])
+    if not bases or any(type(each) is not int or not 0 <= each < 2**63 for each in numbers):
+        raise ValueError(f"{where}: classes and indices are whole numbers from 0, base indices a list of them")
+    if entry["target class"] == entry["base class"]:
+        raise ValueError(f"{where}: the target is of the base class, {entry['base class']}, already")
+    return Setup(*numbers[:3], tuple(bases))
+
+
+def write_setups(path: str | Path, setups: Iterable[Setup]) -> None:
+    """Write setups in the benchmark's format, with plain integers and lists, which every version of NumPy can read."""
+    rows = [(each.target_class, each.target_id, each.base_class, list(each.base_ids)) for each in setups]
+    files.write_atomically(Path(path), pickle.dumps([dict(zip(KEYS, row, strict=True)) for row in rows], protocol=4))
+
+
+def seeded_setups(attack, source, seeds: Sequence[int]) -> tuple[Setup, ...]:
+    """The choices that a targeted attack makes on a data set with these seeds, as setups numbered from 0."""
+    attack, source = attacks.load(attack), data.source(source)
+    known = ThreatModel(source.load("train"), source.load("test"))
+    chosen = [attack.choose(known, seed) for seed in seeds]
+    return tuple(Setup(goal.source_class, int(goal.ids[0]), goal.intended_class, tuple(base.ids.tolist())) for base, goal in chosen)
