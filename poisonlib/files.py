@@ -25,11 +25,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def write_tensors(path: Path, tensors: dict[str, torch.Tensor], note: dict | None = None) -> None:
-    """Write named tensors and a JSON note to a safetensors file, atomically."""
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], note: dict | None = None, identity: str = "") -> None:
+    """Write named tensors and a JSON note to a safetensors file, atomically; its header holds a digest of both, and whose they
+    are.
+    """
     from safetensors.torch import save
 
-    write_atomically(path, save(_apart(tensors), {"note": json.dumps(note or {})}))
+    header = {"note": json.dumps(note or {}), "digest": _digest(tensors, note or {}), "identity": identity}
+    write_atomically(path, save(_apart(tensors), header))
 
 
 def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -43,16 +46,21 @@ def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return plain
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
-    """(tensors on the CPU, note) of a safetensors file; None if it is missing or damaged."""
+def read_tensors(path: Path, identity: str | None = None) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """(tensors on the CPU, note) of a safetensors file; None if it is missing or damaged.
+
+    Where an identity is given, also None if the file was not written with it, or holds anything else than was written.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            note = (file.metadata() or {}).get("note", "{}")
-            return {name: file.get_tensor(name) for name in list(file.keys())}, json.loads(note)
-    except (FileNotFoundError, SafetensorError):
+            header = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in list(file.keys())}, json.loads(header.get("note", "{}"))
+    except (FileNotFoundError, SafetensorError, ValueError, LookupError, RecursionError):
         return None
+    written = identity is None or (header.get("identity") == identity and header.get("digest") == _digest(*found))
+    return found if written else None
 
 
 def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:

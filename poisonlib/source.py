@@ -24,7 +24,7 @@ STARTED = time.time()
 PACKAGE = __package__
 BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("check", "files", "interactive", "paths", "registry", "source", "syntax")} | {
     f"{PACKAGE}.experiments.{name}"
-    for name in ("cache", "environment", "extractor", "ledger", "legacy", "provenance", "record", "spec")
+    for name in ("cache", "environment", "extractor", "ledger", "legacy", "provenance", "record", "seal", "spec")
 }
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 

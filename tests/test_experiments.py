@@ -100,11 +100,11 @@ class TestLedger:
         assert ledger.get(trial) == record and list(ledger) == [record]
         assert read(ledger.path(trial.key)) == record and record.trial == trial and record.seed == trial.seed
 
-    def test_a_records_file_is_canonical_json_of_schema_2(self):
+    def test_a_records_file_is_canonical_json_with_a_checksum(self):
         (trial, _), ledger = tiny(), Ledger.open()
         ledger.put(invent.record(trial, 1, 1, confidence=0.5, code="c"))
         content = json.loads(ledger.path(trial.key).read_text())
-        assert (content["schema"], content["key"], content["spec"], content["code"]) == (2, trial.key, trial.describe(), "c")
+        assert (content["schema"], content["key"], content["spec"], content["code"]) == (3, trial.key, trial.describe(), "c")
         assert content["result"] == {
             "evaluation": {"hits": 1, "targets": 1, "confidence": 0.5, "clean": [[900, 1000]]},
             "intended_class": 1,
@@ -138,7 +138,7 @@ class TestLedger:
         with pytest.raises(KeyError, match=trial.key):
             ledger.get(trial)
         sound = invent.record(trial, 1).to_json()
-        unknown, wrong = sound | {"schema": 3}, sound | {"spec": other.describe()}
+        unknown, wrong = sound | {"schema": 4}, sound | {"spec": other.describe()}
         lacking = sound | {"result": {}}
         for content in ("{", "{}", "[]", *map(json.dumps, (unknown, wrong, lacking, invent.record(other, 1).to_json()))):
             ledger.path(trial.key).parent.mkdir(parents=True, exist_ok=True)

@@ -257,7 +257,7 @@ def test_upgrade_rewrites_old_records_once(tmp_path):
     assert sorted(ledger, key=lambda record: record.key) == sorted(before, key=lambda record: record.key)
     assert ledger.get(today("patch")).evaluation.hits == 41
     contents = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    assert all(json.loads(content)["schema"] == 2 for content in contents.values())
+    assert all(json.loads(content)["schema"] == 3 for content in contents.values())
     assert ledger.upgrade() == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == contents
 

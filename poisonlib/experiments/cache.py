@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .. import files, paths
-from .spec import digest
+from .spec import canonical, digest
 
 Content = tuple[dict[str, Tensor], dict]  # tensors by name, and a JSON note
 
@@ -31,16 +31,17 @@ class Cache:
         return self.root / f"{digest(identity)}.safetensors"
 
     def fetch(self, identity: dict, make: Callable[[], Content], keep: bool = True) -> Content:
-        """The content for an identity: read from disk or, if it is missing or damaged, made by ``make()`` and kept.
+        """The content for an identity: read from disk or, if it is missing, damaged or another's, made by ``make()`` and kept.
 
         A process that needs the same content meanwhile waits for this one. With ``keep=False`` nothing is written or waited for.
         """
+        owner = canonical(identity)
         with self._locked(identity) if keep else contextlib.nullcontext():
-            content = files.read_tensors(self.path(identity))
+            content = files.read_tensors(self.path(identity), owner)
             if content is None:
                 content = make()
                 if keep:
-                    files.write_tensors(self.path(identity), *content)
+                    files.write_tensors(self.path(identity), *content, owner)
             return content
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import files, paths
 from . import index, legacy, provenance
 from .record import SCHEMA, Record
+from .seal import check_values, sealed, unsealed
 from .spec import Trial, canonical, digest
 
 
@@ -40,7 +41,7 @@ class Ledger:
 
     def put(self, record: Record) -> None:
         """Write a record atomically, in place of one with the same key."""
-        files.write_atomically(self.path(record.key), (canonical(record.to_json()) + "\n").encode())
+        files.write_atomically(self.path(record.key), (canonical(sealed(record.to_json())) + "\n").encode())
 
     @property
     def stored(self) -> list[Path]:
@@ -167,10 +168,12 @@ def read(path: Path) -> Record:
             raise ValueError(f"the file is named {path.stem}, its record {content['key']}")
         if content["schema"] == 1:
             content = legacy.upgrade(content)
+        content = unsealed(content)
         if content["schema"] != SCHEMA or content["key"] != digest(content["spec"]):
             raise ValueError("its schema is unknown, or its name is not the hash of its description")
+        check_values(content)
         return Record.from_json(content)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"{path} is not a sound record ({error}); move it away and run again to repeat the trial") from error
 
 
