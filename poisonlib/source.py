@@ -22,9 +22,11 @@ from . import interactive, syntax
 
 STARTED = time.time()
 PACKAGE = __package__
-BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("check", "files", "interactive", "paths", "registry", "source", "syntax")} | {
-    f"{PACKAGE}.experiments.{name}"
-    for name in ("cache", "environment", "extractor", "ledger", "legacy", "provenance", "record", "seal", "spec")
+_DESCRIBING = ("cache", "environment", "extractor", "ledger", "legacy", "provenance", "record", "seal", "spec")  # in `experiments`
+BOOKKEEPING = {
+    *(f"{PACKAGE}.{name}" for name in ("check", "files", "interactive", "locks", "paths", "registry", "source", "syntax")),
+    *(f"{PACKAGE}.experiments.{name}" for name in _DESCRIBING),
+    f"{PACKAGE}.data._content",
 }
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 

@@ -21,7 +21,7 @@ PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
     {"syntax"},
     {"interactive"},
-    {"check", "files", "paths", "registry", "rng", "source", "tensors"},
+    {"check", "files", "locks", "paths", "registry", "rng", "source", "tensors"},
     {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},
     {"experiments"},

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import os
 import pickle
 import zipfile
 from fractions import Fraction
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 
 from poisonlib import data, paths
-from poisonlib.data import ImageSet, Poison, _decoded, _unpack, cifar, imagenet, tinyimagenet
+from poisonlib.data import ImageSet, Poison, _content, _decoded, _unpack, cifar, imagenet, tinyimagenet
 
 FOLDERS = {
     "cifar(classes=10)": "cifar-10-batches-py",
@@ -51,6 +52,12 @@ def root(monkeypatch, tmp_path):
     monkeypatch.delenv("POISONLIB_CACHE", raising=False)
     monkeypatch.delenv("POISONLIB_DOWNLOAD", raising=False)
     return tmp_path
+
+
+def place(path):
+    """The path, in a folder that exists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def picture(path, seed, size=(64, 64), mode="RGB"):
@@ -500,7 +507,7 @@ def test_interrupted_decoding_goes_on_where_it_stopped(tree, root):
     assert sorted(second.seen) == [file for k, file in enumerate(files) if not ticks[k // 4]]
     for k, file in enumerate(files):
         assert torch.equal(images[k], pixels(imagenet.ImageNet(size=16)._read(tree / file)))
-    assert sorted(path.suffix for path in (root / "cache").iterdir() if path.suffix != ".lock") == [".npy"]
+    assert sorted(path.suffix for path in (root / "cache").glob("tree-*") if path.suffix != ".lock") == [".npy", ".sha256"]
     assert torch.equal(_decoded.mapped(_decoded.decode("tree", tree, files, 16, third)), images)
     assert not third.seen
 
@@ -552,6 +559,56 @@ def test_another_list_or_size_is_another_array(tree, root):
     picture(tree / "00.png", 0, size=(33, 33))
     _decoded.mapped(_decoded.decode("tree", tree, files, 16, changed))
     assert (len(fewer.seen), len(changed.seen)) == (17, 18)
+
+
+def test_another_image_of_the_same_size_is_another_array_and_another_data_set(root, monkeypatch):
+    """Grey pictures of one size have files of one size; times are set back, as rsync does."""
+    for split in ("train", "val"):
+        for k in range(4):
+            Image.new("RGB", (16, 16), (60 * k,) * 3).save(place(root / "own" / split / "a" / f"{k}.bmp"))
+    source = imagenet.ImageNet("own", 16).resolved()
+    before, changed = source.load("train").images.clone(), root / "own" / "train" / "a" / "1.bmp"
+    monkeypatch.setattr(_content, "SETTLED", -1e9)  # as if long ago: what was read is remembered
+    assert source.resolved() == source and list((root / "cache" / "contents").iterdir())
+    at = changed.stat()
+    Image.new("RGB", (16, 16), (61,) * 3).save(changed)
+    os.utime(changed, ns=(at.st_atime_ns, at.st_mtime_ns))
+    assert changed.stat().st_size == at.st_size and changed.stat().st_mtime_ns == at.st_mtime_ns
+    with pytest.raises(ValueError, match="holds other files than"):
+        source.load("train")
+    other = source.resolved()
+    assert other != source and other.load("train").images[1].unique().tolist() == [61]
+    assert torch.equal(other.load("train").images[[0, 2, 3]], before[[0, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"", lambda b: None]
+)
+def test_a_decoded_copy_that_was_cut_changed_or_lost_is_made_again(tree, root, damage):
+    files = _decoded.listing(tree)
+    path = _decoded.decode("tree", tree, files, 16, Reader())
+    sound, reader = path.read_bytes(), Reader()
+    if (damaged := damage(sound)) is None:
+        path.unlink()
+    else:
+        path.write_bytes(damaged)
+    assert _decoded.decode("tree", tree, files, 16, reader) == path
+    assert path.read_bytes() == sound and len(reader.seen) == 18
+
+
+def test_links_in_a_circle_end(root):
+    picture(root / "round" / "a" / "0.png", 0, size=(8, 8))
+    for name in ("up", "down"):
+        (root / "round" / "a" / name).symlink_to(root / "round", target_is_directory=True)
+    (root / "round" / "b").symlink_to(root / "round" / "a", target_is_directory=True)
+    assert _decoded.listing(root / "round") == ["a/0.png", "b/0.png"]
+
+
+def test_deep_grey_pixels_are_refused_in_every_folder_instead_of_cut_off_at_255(root):
+    for split in ("train", "val"):
+        Image.fromarray(np.full((16, 16), 40000, dtype=np.uint16)).save(place(root / "own" / split / "a" / "0.png"))
+    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image: its pixels are of PIL's mode 'I"):
+        imagenet.ImageNet("own", 16).resolved().load("train")
 
 
 def test_broken_or_odd_image_is_named(tree):

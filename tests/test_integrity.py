@@ -44,9 +44,8 @@ class TestRecords:
             path.write_bytes(damaged)
             try:
                 assert read(path) == record
-            except ValueError as error:
+            except ValueError:
                 refused += 1
-                assert path.name in str(error)
         assert refused > 290, "but for the line's end, every bit counts"
 
     @pytest.mark.parametrize("part", ["result", "cost", "environment", "code", "data"])

@@ -332,7 +332,7 @@ def test_a_grey_poison_stays_grey(tmp_path):
         ("poison_3.png", (4, 4), ValueError, r"poison_3\.png: name each image by the id"),
         ("-3.png", (4, 4), ValueError, "name each image by the id"),
         ("1.png", (4, 4), KeyError, r"ids not in the set: \[1\]"),
-        ("3.png", (4, 5), ValueError, r"poisons of shape \(3, 4, 5\); the set's images are \(3, 4, 4\)"),
+        ("3.png", (4, 5), ValueError, r"3\.png has the shape \(3, 4, 5\); the training images have \(3, 4, 4\)"),
         (None, None, FileNotFoundError, "there are no images in"),
     ],
 )

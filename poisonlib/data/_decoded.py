@@ -1,7 +1,8 @@
 """Folders of image files, decoded once into a memory-mapped array.
 
 While the array is built, ``<name>-<hash>.part`` holds the pixels and ``<name>-<hash>.done`` one byte a chunk, 1 where the chunk is
-complete; an interrupted build continues with the other chunks. Only the finished array is called ``.npy``.
+complete; an interrupted build continues with the other chunks. Only the finished array is called ``.npy``; ``.sha256`` beside it
+holds the digest of its bytes, without which it is built again.
 """
 
 import hashlib
@@ -15,18 +16,22 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from . import _where
+from .. import files as storage
+from .. import locks
+from . import _content, _where
 
 CHUNK = 256  # images that are decoded, flushed and ticked off together
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def listing(folder: Path) -> list[str]:
-    """The image files below a folder, as paths relative to it with ``/``, sorted as strings."""
+    """The image files below a folder, as paths relative to it with ``/``, sorted as strings; links that lead back are left."""
     found = []
-    for parent, _, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True):
         above = "" if parent == str(folder) else Path(parent).relative_to(folder).as_posix() + "/"
         found += [above + name for name in names if name.lower().endswith(ENDINGS)]
+        here = os.path.join(os.path.realpath(parent), "")
+        folders[:] = [name for name in folders if not here.startswith(os.path.join(os.path.realpath(f"{parent}/{name}"), ""))]
     return sorted(found)
 
 
@@ -34,17 +39,23 @@ def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Calla
     """The file for `mapped` with the pixels of ``files`` (relative to ``folder``), in that order.
 
     ``read(path)`` returns a PIL image, RGB, of ``size`` by ``size`` pixels. The first call decodes, with a progress bar; later
-    calls with the same names, file sizes and ``size`` find the file. Raises ValueError that names an image which cannot be read.
+    calls with the same names, contents and ``size`` find the file. One that is no longer what was written is made again. Raises
+    ValueError that names an image which cannot be read.
     """
-    from filelock import FileLock
-
     target = _where.cache() / f"{name}-{_key(folder, files, size)}.npy"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):  # a second process waits, and takes over if the first dies
-            if not target.exists():
+    if not _whole(target):
+        with locks.held(target.with_suffix(".lock")):  # a second process waits, and takes over if the first dies
+            if not _whole(target):
                 _build(target, [folder / file for file in files], size, read)
     return target
+
+
+def _whole(target: Path) -> bool:
+    """Whether the array is there, as it was written."""
+    try:
+        return target.with_suffix(".sha256").read_text(encoding="ascii") == _content.digest([(target, target.name)])
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def mapped(file: Path) -> UInt8[Tensor, "n 3 s s"]:
@@ -52,12 +63,6 @@ def mapped(file: Path) -> UInt8[Tensor, "n 3 s s"]:
     import numpy as np
 
     return torch.from_numpy(np.load(file, mmap_mode="c"))
-
-
-def digest(files: Sequence[tuple[Path, str]]) -> str:
-    """A digest of the names, as given beside each path, and sizes of files."""
-    text = "".join(f"{name}\t{os.stat(path).st_size}\n" for path, name in files)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def covering(path: Path, size: int, short: int):
@@ -68,7 +73,7 @@ def covering(path: Path, size: int, short: int):
     from PIL import Image
 
     with Image.open(path) as file:
-        image = file.convert("RGB")
+        image = eight_bit(file).convert("RGB")
     if image.size == (size, size):
         return image
     width, height = (short * side // min(image.size) for side in image.size)
@@ -90,7 +95,7 @@ def image(path: Path, size: int | None, grey: bool = False) -> UInt8[Tensor, "c 
             found = eight_bit(file).convert("L" if grey else "RGB")
         if size and found.size != (size, size):
             found = covering(path, size, size)
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # PIL's decoders raise whatever a broken file makes them
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     pixels = torch.from_numpy(np.array(found))
     return pixels[None] if grey else pixels.permute(2, 0, 1).contiguous()
@@ -107,10 +112,8 @@ def eight_bit(image):
 
 
 def _key(folder, files, size):
-    head = hashlib.sha256(f"{size}/{CHUNK}\n".encode())
-    for file in files:
-        head.update(f"{file}\t{os.stat(folder / file).st_size}\n".encode())
-    return head.hexdigest()[:16]
+    content = _content.digest([(folder / file, file) for file in files])
+    return hashlib.sha256("\n".join([f"{size}/{CHUNK}/{content}", *files]).encode()).hexdigest()[:16]
 
 
 def _build(target, files, size, read):
@@ -136,6 +139,7 @@ def _build(target, files, size, read):
             bar.update(count)
     os.replace(part, target)
     done.unlink()
+    storage.write_atomically(target.with_suffix(".sha256"), _content.digest([(target, target.name)]).encode())
 
 
 def _begun(part, done, shape):
@@ -166,7 +170,7 @@ def _pixels(path, size, read):
 
     try:
         image = read(path)
-    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for a broken file
+    except Exception as error:  # PIL's decoders raise whatever a broken file makes them
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     if image.size != (size, size) or image.mode != "RGB":
         raise ValueError(f"{path} is {image.size[0]} x {image.size[1]} {image.mode}, not {size} x {size} RGB")

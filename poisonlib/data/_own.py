@@ -1,5 +1,6 @@
 """Image sets from one's own data: arrays, torchvision-style data sets, folders of images."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -127,12 +128,17 @@ def poison_from_folder(folder: str | Path, train: ImageSet) -> Poison:
     files = _decoded.listing(root) if root.is_dir() else []
     if not files:
         raise FileNotFoundError(f"there are no images in {root}")
-    if wrong := [file for file in files if not Path(file).stem.isdecimal()]:
-        raise ValueError(f"{root / wrong[0]}: name each image by the id of the training image that it replaces, such as 17.png")
-    ids = torch.tensor([int(Path(file).stem) for file in files])
-    order, grey = ids.argsort(), train.shape[0] == 1
-    images = torch.stack([_decoded.image(root / files[i], None, grey) for i in order.tolist()])
-    poison = Poison(ids[order], images)
+    by_id: dict[int, str] = {}
+    for file in files:
+        if not re.fullmatch("[0-9]{1,18}", Path(file).stem):
+            raise ValueError(f"{root / file}: name each image by the id of the training image that it replaces, such as 17.png")
+        if (other := by_id.setdefault(int(Path(file).stem), file)) != file:
+            raise ValueError(f"{root / file}: {other} has the same id; give one image an id")
+    images = [_decoded.image(root / file, None, train.shape[0] == 1) for _, file in sorted(by_id.items())]
+    for (_, file), image in zip(sorted(by_id.items()), images, strict=True):
+        if tuple(image.shape) != train.shape:
+            raise ValueError(f"{root / file} has the shape {tuple(image.shape)}; the training images have {train.shape}")
+    poison = Poison(torch.tensor(sorted(by_id)), torch.stack(images))
     train.with_poison(poison)
     return poison
 

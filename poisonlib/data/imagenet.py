@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from .. import check, paths
-from . import Data, _decoded
+from . import Data, _content, _decoded
 from ._types import ImageSet
 
 MEAN = (0.485, 0.456, 0.406)  # the usual values for ImageNet, whatever the folder holds; `folder` has the images' own
@@ -25,16 +25,16 @@ class ImageNet(Data):
     size: int = (
         224  # pixels a side: images of another size are resized, the shorter side to size * 256 / 224, and the centre cut out
     )
-    content: str = field(default="", metadata={"shown": False})  # digest of the files' names and sizes; see `resolved`
+    content: str = field(default="", metadata={"shown": False})  # digest of the files' names and contents; see `resolved`
 
     def __post_init__(self):
         check.whole("size", self.size, 1)
 
     def resolved(self) -> "ImageNet":
         """The same with the digest of the files that are there now; unchanged where there are none."""
-        found = [(folder.name, _decoded.listing(folder)) for folder in (self._folder("train"), self._folder("test"))]
-        listed = [(self._root / name / file, f"{name}/{file}") for name, files in found for file in files]
-        return replace(self, content=_decoded.digest(listed)) if listed else self
+        found = {split: _decoded.listing(self._folder(split)) for split in ("train", "test")}
+        digests = [_content.digest([(self._folder(split) / file, file) for file in files]) for split, files in found.items()]
+        return replace(self, content="".join(each[:16] for each in digests)) if any(found.values()) else self
 
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, decoded on first use. Nothing is downloaded.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from .. import paths
-from . import Data, _decoded, _unpack, _where
+from .. import locks, paths
+from . import Data, _content, _decoded, _unpack, _where
 from ._types import ImageSet
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -41,7 +41,7 @@ class TinyImageNet(Data):
         labelled = {split: read(root) for split, read in READERS.items()}
         if all(len(labelled[split]) >= COUNTS[split] for split in COUNTS):
             return self
-        return replace(self, content=_decoded.digest([(root / file, file) for each in labelled.values() for file, _ in each]))
+        return replace(self, content=_content.digest([(root / file, file) for each in labelled.values() for file, _ in each]))
 
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, decoded on first use. Raises FileNotFoundError, with what to do, where the files are missing.
@@ -84,10 +84,7 @@ def _folder(download) -> Path:
 
 def _fetch(root, archive, download):
     """Unpacks the archive, and downloads it first where it is missing and that is allowed."""
-    from filelock import FileLock
-
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(archive.with_suffix(".lock")):  # a second process waits and then finds the work done
+    with locks.held(archive.with_suffix(".lock")):  # a second process waits and then finds the work done
         if not root.exists() and _where.may_download(download):
             from torchvision.datasets.utils import download_url
 
@@ -124,4 +121,4 @@ def _read(path):
     from PIL import Image
 
     with Image.open(path) as image:
-        return image.convert("RGB")  # some of the files are grey
+        return _decoded.eight_bit(image).convert("RGB")  # some of the files are grey

@@ -3,13 +3,14 @@ first.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from .. import files, paths
+from .. import files, locks, paths
 from .spec import canonical, digest
 
 Content = tuple[dict[str, Tensor], dict]  # tensors by name, and a JSON note
@@ -44,11 +45,5 @@ class Cache:
                     files.write_tensors(self.path(identity), *content, owner)
             return content
 
-    @contextlib.contextmanager
-    def _locked(self, identity: dict) -> Iterator[None]:
-        from filelock import FileLock
-
-        lock = self.root.with_name("locks") / f"{digest(identity)}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
-            yield
+    def _locked(self, identity: dict) -> AbstractContextManager:
+        return locks.held(self.root.with_name("locks") / f"{digest(identity)}.lock")
