@@ -16,8 +16,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parsed(argv)
     try:
         return arguments.verb(arguments)
-    except (LookupError, ValueError, TypeError, FileNotFoundError) as error:
-        print(f"poisonlib: {error.args[0] if error.args else error}", file=sys.stderr)
+    except (LookupError, ValueError, TypeError, OSError) as error:
+        print(f"poisonlib: {error.args[0] if error.args and not isinstance(error, OSError) else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\npoisonlib: stopped; what has finished is recorded, the same command goes on from there", file=sys.stderr)
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     upgrade = ledger.add_parser("upgrade", help="rewrite records of older versions under today's names")
     upgrade.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
     upgrade.set_defaults(verb=_upgrade)
+    check = ledger.add_parser("check", help="read every record: which are damaged, which have no checksum, which trials failed")
+    check.add_argument("folder", nargs="?", help="the records' folder, by default trials/ in the output folder")
+    check.set_defaults(verb=_check)
     export = ledger.add_parser("export", help="write one table, a row a record, for other programs")
     export.add_argument("file", metavar="FILE", help="its name, which ends in .csv or .parquet")
     export.add_argument("--of", metavar="FOLDER", help="the records' folder, by default trials/ in the output folder")
@@ -229,6 +232,18 @@ def _report(_) -> int:
 
     print(write())
     return 0
+
+
+def _check(arguments) -> int:
+    from .experiments import Ledger
+    from .experiments.inspection import inspect
+
+    ledger = Ledger.open(arguments.folder)
+    if not ledger.root.is_dir():
+        raise FileNotFoundError(f"there is no folder {ledger.root}")
+    found = inspect(ledger)
+    print(found)
+    return 1 if found.damaged else 0
 
 
 def _upgrade(arguments) -> int:

@@ -1,9 +1,11 @@
 """Files that appear whole or not at all, and tensors in them (safetensors: no code is ever unpickled)."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -23,6 +25,27 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def check_writable(folder: Path, room: int = 2**20) -> None:
+    """Raises OSError that names the folder where a file of so many bytes cannot be written."""
+    probe = folder / f".part-{uuid.uuid4().hex}"
+    try:
+        write_atomically(probe, bytes(room))
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"nothing can be written in {folder}: {error.strerror or error}") from error
+
+
+def sweep(folder: Path, age: float = 3600.0) -> int:
+    """Delete what writes that were killed so many seconds ago, or earlier, left below a folder; returns the number of files."""
+    swept = 0
+    for part in folder.rglob(".part-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > age:
+                part.unlink()
+                swept += 1
+    return swept
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], note: dict | None = None, identity: str = "") -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,12 +179,20 @@ def execute(name: str, values: dict) -> Path:
     import papermill
 
     out = paths.outputs() / "notebooks" / f"{name}.ipynb"
+    part = out.with_name(f".part-{uuid.uuid4().hex}.ipynb")  # papermill writes after each cell; what was there stays until the end
     out.parent.mkdir(parents=True, exist_ok=True)
     found = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
-    with _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found))):
-        papermill.execute_notebook(
-            str(path(name)), str(out), values, cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180
-        )
+    how = dict(cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180)
+    try:
+        with _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found))):
+            papermill.execute_notebook(str(path(name)), str(part), values, **how)
+    except papermill.PapermillExecutionError:
+        os.replace(part, out)
+        raise
+    else:
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
     return out
 
 

@@ -72,9 +72,17 @@ def _checked(cls, protocol: type) -> type:
 
 
 def imported(path: str):
-    """The object at an import path, ``"package.module.Name"``. Raises LookupError that says what could not be imported."""
+    """The object at an import path, ``"package.module.Name"``. Raises LookupError that says what could not be imported.
+
+    A path may come from a record that somebody else made, so nothing of the standard library is imported for it: some of its
+    modules do things when they are imported.
+    """
     if path in _CARRIED:
         return _CARRIED[path]
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise LookupError(f"{path!r} is no import path, such as package.module.Name")
+    if path.partition(".")[0] in sys.stdlib_module_names and not path.startswith("__main__."):
+        raise LookupError(f"{path} belongs to the standard library, which has no such class")
     module, _, names = path.rpartition(".")
     while module:
         try:
@@ -87,6 +95,8 @@ def imported(path: str):
             names = f"{outer}.{names}"
         except AttributeError:
             break
+        except Exception as error:  # whatever a module raises while it is imported
+            raise LookupError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     where = "was defined in a notebook or script that is not running" if path.startswith("__main__.") else "cannot be imported"
     raise LookupError(f"{path} {where}; a class must stand at the top level of a module on Python's path, or of this notebook")
 
@@ -103,8 +113,8 @@ def parse(text: str) -> list[tuple[str, dict]]:
     """
     try:
         return list(_calls(ast.parse(text, mode="eval").body))
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"{text!r}: write a name, or name(number=value, ...), joined by + ({error})") from None
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:  # as Python's parser does
+        raise ValueError(f"{text[:200]!r}: write a name, or name(number=value, ...), joined by + ({error})") from None
 
 
 def _calls(node):
@@ -150,6 +160,8 @@ def load(room: str, protocol: type, choice, **values):
         return dataclasses.replace(choice, **typed | values)
     if isinstance(choice, dict):
         name, given = choice["name"], {k: v for k, v in choice.items() if k != "name"}
+        if not isinstance(name, str):
+            raise TypeError(f"name={name!r}: the name of a choice is a text")
     else:
         calls = parse(choice)
         if len(calls) != 1:
@@ -170,6 +182,8 @@ def _typed(name: str, value, kind: str):
     if isinstance(value, list):
         return _tuples(value)
     if type(value) is int and "float" in kind and "int" not in kind:
+        if abs(value) > sys.float_info.max:
+            raise ValueError(f"{name} is a whole number of {value.bit_length()} bits: choose a number that a float can hold")
         return float(value)
     words = {bool: "bool", int: "int", float: "float", str: "str", type(None): "None"}
     word = words.get(type(value))

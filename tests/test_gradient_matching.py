@@ -828,7 +828,7 @@ def test_parts_that_do_go_together_are_not_refused():
 
 
 def test_a_rate_above_a_class_is_refused_before_any_training(outputs, monkeypatch):
-    monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
+    monkeypatch.setattr(sys.modules["poisonlib.experiments.attempt"], "run_trial", None)
     with pytest.raises(ValueError, match=r"poison_rate=0\.5: 50 poisons of one class"):
         experiments.run(tiny() + tiny(["noise(poison_rate=0.5)"]), workers=0)
     assert [path for path in outputs.rglob("*") if path.is_file()] == []

@@ -617,7 +617,7 @@ def test_spectral_signatures_run_on_the_features_of_a_module(outputs):
 )
 def test_a_module_that_does_not_fit_the_images_is_refused_before_any_training(outputs, monkeypatch, model, words):
     trials = table(model())
-    monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
+    monkeypatch.setattr(sys.modules["poisonlib.experiments.attempt"], "run_trial", None)
     with pytest.raises(ValueError, match=words):
         experiments.run(trials, workers=0)
 

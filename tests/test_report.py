@@ -1,6 +1,7 @@
 """The report's parts: the wide table, mathematics without a network, the notebooks' pages, and the records beside them."""
 
 import json
+import os
 import re
 
 import nbformat
@@ -120,3 +121,41 @@ def test_the_records_are_beside_the_report(outputs):
     assert 'href="records.csv" download' in text and "All 3 records" in text
     if (outputs / "report" / "records.parquet").exists():
         pd.testing.assert_series_equal(pd.read_parquet(outputs / "report" / "records.parquet")["success"], table["success"])
+
+
+HOSTILE = """<script>planted()</script><img src=x onerror="planted()"><a href="javascript:planted()">a</a>
+<svg onload="planted()"><a href="data:text/html,planted">d</a></svg><iframe srcdoc="planted"></iframe><style>planted{}</style>
+<form action="planted"><input></form><object data="planted"></object><img src="https://planted.example/x.png">"""
+
+
+def test_nothing_in_a_notebook_acts_in_the_readers_browser(outputs):
+    code = nbformat.v4.new_code_cell("f(1)", execution_count=1)
+    row = '<tr style="text-align: right; position: fixed"><th scope="col">9</th></tr>'
+    table = f'<table class="dataframe" onclick="planted()">{row}</table>'
+    kinds = ("text/html", "image/svg+xml", "text/markdown", "text/latex")
+    code.outputs = [nbformat.v4.new_output("display_data", data={kind: HOSTILE}) for kind in kinds]
+    code.outputs += [nbformat.v4.new_output("display_data", data={"text/html": table})]
+    hidden = "$\\text{&lt;img src=x onerror=planted()&gt;}$"
+    cells = [nbformat.v4.new_markdown_cell(text) for text in ("# x\n\n" + HOSTILE, hidden, "$$\\frac{a}{b}$$")]
+    executed = outputs / "notebooks" / f"{TABLE}.ipynb"
+    executed.parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[*cells, code]), executed)
+    text = pages.rendered(executed)
+    assert not re.search(
+        r"<[^>]*(planted|javascript:)|<(script|svg|iframe|object|form|input|style|link|meta)\b", text, re.IGNORECASE
+    )
+    assert '<tr style="text-align:right">' in text and "<mfrac>" in text and 'class="highlight' in text
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"cells": [{"row": 1}]}', b"[]"])
+def test_files_that_cannot_be_read_are_left_out_counted_and_named(outputs, content):
+    names = {"notebooks": f"{TABLE}.ipynb", "tables": f"{TABLE}.json", "figures": f"{TABLE}.png"}
+    for folder, name in names.items():
+        (outputs / folder).mkdir()
+        (outputs / folder / name).write_bytes(content)
+    claim = outputs / "claims" / "strong_augmentation" / "x.json"
+    claim.parent.mkdir(parents=True)
+    claim.write_bytes(content)
+    with pytest.warns(UserWarning, match=rf"cannot be read: 4 files, the first: notebooks{os.sep}{TABLE}"):
+        text = report.write().read_text(encoding="utf-8")
+    assert all(str(path) in text for path in (f"tables/{TABLE}.json", f"figures/{TABLE}.png", "claims/strong_augmentation/x.json"))

@@ -150,7 +150,7 @@ def test_a_trial_that_cannot_work_is_refused_before_any_training_and_its_neighbo
 ):
     with monkeypatch.context() as changed:
         changed.setattr(training, "train", None)
-        changed.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
+        changed.setattr(sys.modules["poisonlib.experiments.attempt"], "run_trial", None)
         with pytest.raises(ValueError, match=says):
             experiments.run([*cell(), *cell(**refused)], workers=0)
     assert [path for path in outputs.rglob("*") if path.is_file()] == []

@@ -56,6 +56,10 @@ class Targeted(Attack):
                 f"poison_rate={self.poison_rate!r}: {poisons} poisons of one class, but the smallest class has {smallest} images; "
                 f"choose at most {smallest * 10_000 // len(train) / 10_000}"
             )
+        if self.poison_rate and not poisons:
+            raise ValueError(
+                f"poison_rate={self.poison_rate!r}: no poison among {len(train)} images; choose at least {1 / len(train):.2g}"
+            )
         if (self.targets or 1) > fewest:
             raise ValueError(
                 f"targets={self.targets}: all are test images of one class, but the smallest class has {fewest}; "

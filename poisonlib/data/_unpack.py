@@ -9,21 +9,24 @@ from pathlib import Path, PurePosixPath
 def unzip(archive: Path, folder: Path, md5: str) -> None:
     """Unpacks an archive whose top folder is called as ``folder`` into ``folder``, which appears only when it is complete.
 
-    Raises ValueError where the archive's MD5 is another one, or where it would write outside the folder.
+    Raises ValueError where the archive's MD5 is another one, where it would write outside the folder, or cannot be unpacked.
     """
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != md5:
         raise ValueError(f"{archive} is damaged: its MD5 is {found}, not {md5}; delete it and download it again")
-    with zipfile.ZipFile(archive) as members:
-        for name in members.namelist():
-            if not _inside(name, folder.name):
-                raise ValueError(f"{archive} is refused: its member {name!r} does not belong in {folder.name}/")
-        part = folder.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        members.extractall(part)
-    (part / folder.name).rename(folder)
-    part.rmdir()
+    part = folder.with_suffix(".part")
+    try:
+        with zipfile.ZipFile(archive) as members:
+            for name in members.namelist():
+                if not _inside(name, folder.name):
+                    raise ValueError(f"{archive} is refused: its member {name!r} does not belong in {folder.name}/")
+            shutil.rmtree(part, ignore_errors=True)
+            members.extractall(part)
+        (part / folder.name).rename(folder)
+        part.rmdir()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:  # as zipfile does
+        raise ValueError(f"{archive} cannot be unpacked: {error}") from error
 
 
 def _inside(name: str, top: str) -> bool:

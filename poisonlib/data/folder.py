@@ -47,10 +47,10 @@ class Folder(Data):
     def _root(self) -> Path:
         return (paths.data() / Path(self.path).expanduser()).resolve()
 
-    def _state(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size and time of each file: where they are as before, the folder is not decoded again."""
+    def _state(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Name, size and times of each file: where they are as before, the folder is not decoded again."""
         files = [self._root / name for name in (_decoded.listing(self._root) if self._root.is_dir() else [])]
-        return tuple((str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
+        return tuple((str(file), (stat := file.stat()).st_size, stat.st_mtime_ns, stat.st_ctime_ns) for file in files)
 
 
 @functools.lru_cache(maxsize=8)

@@ -30,7 +30,7 @@ class TinyImageNet(Data):
     content: str = field(default="", metadata={"shown": False})  # digest of the files of an incomplete copy; see `resolved`
 
     def __post_init__(self):
-        if len(self.classes) != 2 or not 0 <= self.classes[0] < self.classes[1] <= 200:
+        if len(self.classes) != 2 or not 0 <= self.classes[0] < self.classes[1] <= 200 or {type(c) for c in self.classes} != {int}:
             raise ValueError(f"classes={self.classes}: choose (first, end) with 0 <= first < end <= 200")
 
     def resolved(self) -> "TinyImageNet":

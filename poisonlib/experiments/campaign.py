@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from .. import check
+from . import failures
 from .environment import choose
 from .ledger import Ledger
 from .run import run
-from .schedule import Costs, Job, Schedule, outstanding
+from .schedule import FAILED, Costs, Job, Schedule, outstanding
 from .spec import Trial
 from .workers import devices
 
@@ -20,12 +21,13 @@ class Standing:
     """How many trials are recorded, and how many are wanted, of each cell."""
 
     cells: tuple[tuple[int, int], ...]
+    failed: int = 0  # of the recorded ones
 
     @classmethod
-    def of(cls, trials: Collection[Trial], missing: Collection[Trial]) -> "Standing":
+    def of(cls, trials: Collection[Trial], missing: Collection[Trial], failed: int = 0) -> "Standing":
         """The standing of distinct trials, some of which are not recorded."""
         wanted, lacking = (Counter(replace(trial, seed=0) for trial in each) for each in (trials, missing))
-        return cls(tuple((count - lacking[cell], count) for cell, count in wanted.items()))
+        return cls(tuple((count - lacking[cell], count) for cell, count in wanted.items()), failed)
 
     @property
     def complete(self) -> bool:
@@ -45,9 +47,10 @@ class Standing:
 
     def __str__(self):
         recorded, wanted = sum(had for had, _ in self.cells), sum(want for _, want in self.cells)
+        lost = f" ({self.failed} failed)" if self.failed else ""
         if self.complete:
-            return f"all of {wanted} trials"
-        text = f"{recorded} of {wanted} trials, every cell has {self.balanced} of {max(want for _, want in self.cells)}"
+            return f"all of {wanted} trials{lost}"
+        text = f"{recorded} of {wanted} trials{lost}, every cell has {self.balanced} of {max(want for _, want in self.cells)}"
         text += " or all that it wants" if min(want for _, want in self.cells) < self.balanced else ""
         more = f"{self.ahead} cells have more" if self.ahead > 1 else "1 cell has more"
         return f"{text}, {more}" if self.ahead else text
@@ -92,8 +95,10 @@ class Campaign:
     def standing(self, trials: Sequence[Trial] | None = None) -> Standing:
         """How far the table is, or a part of it."""
         trials = self.trials if trials is None else trials
-        missing = [trial for trial, _ in outstanding(trials, Ledger.open(), self.again)[0]]
-        return Standing.of({trial.key: trial for trial in trials}.values(), missing)
+        jobs, wrong = outstanding(trials, Ledger.open(), self.again)
+        missing = {trial.key: trial for trial, _ in jobs}
+        failed = sum(how == FAILED for key, how in wrong.items() if key not in missing)
+        return Standing.of({trial.key: trial for trial in trials}.values(), missing.values(), failed)
 
     def outlook(self) -> str:
         """What the hours are expected to add to the table as it is now, as text."""
@@ -128,6 +133,9 @@ class Campaign:
         except RuntimeError as error:
             failed = str(error)
         left = {trial for trial, _ in outstanding(self.trials, ledger, self.again)[0]}
-        seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left]
+        lost = [found for trial, _ in jobs if (found := failures.get(ledger, trial.key))]
+        if lost and not failed:
+            failed = f"{len(lost)} trials failed; the first, seed {lost[0].seed}: {lost[0].reason}"
+        seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left and trial in ledger]
         what = "GPU-hours" if choose(self.device).type == "cuda" else "core-hours"
         return f"finished {len(seconds)} trials in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed

@@ -12,11 +12,12 @@ from ..tensors import levels
 from .extractor import Extractor
 from .profiles import Profile
 from .profiles import profile as read_profile
-from .record import Record
+from .record import Record, Records
 from .spec import Defence, Trial
 from .spec import defence as read_defence
 from .validation import validate
 
+MOST = 100_000  # trials a cell: far more than anybody runs, and still few enough for memory
 Part = Defence | Augment | Filter | Step
 READERS = {
     "data": data.source,
@@ -60,11 +61,12 @@ def grid(
     base = dataclasses.replace(base, data=base.data.resolved(), extractor=_extractor(base, changes))
     known = _attacker(attacker, base)
     count = base.trials if trials is None else trials
-    checks.whole("trials", count, 1)
-    checks.whole("starts", starts, 1)
+    checks.whole("trials", count, 1, MOST)
+    checks.whole("starts", starts, 1, MOST)
     defences = [read_defence(choice, base.defences) for choice in _listed(defence)]
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
     first = base.first_seed if first_seed is None else first_seed
+    checks.whole("first_seed", first)
     seeds = [(seed, start) for seed in range(first, first + count) for start in range(starts)]
     parts = [(base.data, base.model, base.recipe, a, d, base.numerics, known if a.surrogates else ()) for a, d in rows]
     table = [Trial(*each[:-1], *seed, base.extractor, each[-1]) for each in parts for seed in seeds]
@@ -113,12 +115,19 @@ def _attack(choice, values: dict[str, dict]) -> attacks.Attack:
 
 
 def check(records: Iterable[Record], trials: Sequence[Trial]) -> str:
-    """A sentence that says what was checked; raises AssertionError at the first record that is missing or unsound."""
+    """A sentence that says what was checked; raises AssertionError at the first record that is missing or unsound.
+
+    Trials of a run that failed are counted.
+    """
     by_key = {record.key: record for record in records}
+    failed = {each.key for each in records.failures} if isinstance(records, Records) else set()
     for trial in trials:
+        if trial.key in failed:
+            continue
         assert trial.key in by_key, f"no record of seed {trial.seed}: {trial.describe()}"
         _check_record(by_key[trial.key], trial)
-    return f"{len(trials)} trials: none missing, all counts sound, every poison within its bounds"
+    said = f"{len(failed)} failed and have no result, none of the others missing" if failed else "none missing"
+    return f"{len(trials)} trials: {said}, all counts sound, every poison within its bounds"
 
 
 def _check_record(record: Record, trial: Trial) -> None:

@@ -1,7 +1,7 @@
 """Records on disk: one JSON file a trial, named by the hash of its description, written completely or not at all."""
 
-import contextlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -46,16 +46,29 @@ class Ledger:
     @property
     def stored(self) -> list[Path]:
         """The files of all records, sound or not."""
-        return sorted(self.root.glob("??/*.json"))
+        return sorted(path for path in self.root.glob("??/*.json") if not path.name.startswith("."))
 
     def __iter__(self) -> Iterator[Record]:
-        return map(read, self.stored)
+        """The records whose files can be read; a warning counts the others and names the first."""
+        damaged = []
+        for found in self._each():
+            if isinstance(found, Record):
+                yield found
+            else:
+                damaged.append(str(found))
+        if damaged:
+            warnings.warn(f"left out, as they hold no record: {len(damaged)} files, the first: {damaged[0]}", stacklevel=2)
 
     def sound(self) -> Iterator[Record]:
-        """The records whose files can be read."""
+        """The records whose files can be read, without a warning of others."""
+        return (found for found in self._each() if isinstance(found, Record))
+
+    def _each(self) -> Iterator[Record | ValueError | OSError]:
         for path in self.stored:
-            with contextlib.suppress(ValueError, OSError):
+            try:
                 yield read(path)
+            except (ValueError, OSError) as error:
+                yield error
 
     def summaries(self) -> list[index.Summary]:
         """Of each sound record what lists and plans want of it, by way of the folder's index: few files are opened."""
@@ -192,7 +205,7 @@ def _defence(record: Record) -> str:
     """The defence's label or, where a class cannot be imported here, the names of its parts."""
     try:
         return record.trial.defence.label
-    except LookupError:
+    except (LookupError, TypeError, ValueError):
         parts = record.spec["defence"]
         return " + ".join(part["name"] for part in (*parts["augment"], parts["step"], parts["filter"]) if part) or "none"
 

@@ -15,7 +15,7 @@ from .environment import choose
 from .extractor import Extractor
 from .ledger import Ledger
 from .networks import images
-from .schedule import Costs, outstanding
+from .schedule import DAMAGED, FAILED, Costs, outstanding
 from .spec import Trial, digest
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
@@ -27,7 +27,7 @@ class Plan:
 
     trials: int
     recorded: int
-    stale: dict[str, int]  # recorded with other code, or with other data
+    stale: dict[str, int]  # recorded with other code or with other data; failed; damaged
     trainings: int
     crafts: int
     operations: float | None  # of the trainings; None where the data set is not on this machine
@@ -35,8 +35,12 @@ class Plan:
 
     def __str__(self):
         text = f"{self.trials} trials, {self.recorded} recorded"
-        if self.stale:
-            text += f" (of these, {', '.join(f'{count} {how}' for how, count in self.stale.items())}; again=True repeats them)"
+        if old := ", ".join(f"{count} {how}" for how, count in self.stale.items() if how not in (FAILED, DAMAGED)):
+            text += f" (of these, {old}; again=True repeats them)"
+        if FAILED in self.stale:
+            text += f", {self.stale[FAILED]} failed (again=True repeats them)"
+        if DAMAGED in self.stale:
+            text += f", {self.stale[DAMAGED]} with a damaged record (to be run again)"
         text += f"; to do: {self.trainings} trainings, {self.crafts} crafts"
         if self.operations is not None:
             hours = self.operations / ASSUMED / 3600
@@ -54,7 +58,7 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     ledger, cache = ledger or Ledger.open(), Cache.open()
     jobs, stale = outstanding(trials, ledger, again)
     missing, distinct = [trial for trial, _ in jobs], {trial.key: trial for trial in trials}.values()
-    known = sum(trial in ledger for trial in distinct)
+    known = sum(trial in ledger and stale.get(trial.key) != DAMAGED for trial in distinct)
     networks = [pair for trial in missing for pair in _networks(trial, cache)]
     fresh = {digest(identity): job for identity, job in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]

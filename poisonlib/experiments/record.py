@@ -1,6 +1,7 @@
 """The record of one trial: what was done, what came out, at which cost, where, and with which code and data."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -134,7 +135,7 @@ class Record:
     @cached_property
     def setting(self) -> str:
         """All of the trial but its seed and its start, as text: the trials of one cell have one setting."""
-        return canonical({name: value for name, value in self.spec.items() if name != "start"} | {"seed": 0})
+        return setting(self.spec)
 
     def measured(self) -> str:
         """What must not depend on when, where and beside what the trial ran, as canonical text."""
@@ -183,3 +184,16 @@ def _tuples(value):
     if isinstance(value, dict):
         return {name: _tuples(each) for name, each in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def setting(spec: dict[str, Any]) -> str:
+    """`Record.setting` of a description."""
+    return canonical({name: value for name, value in spec.items() if name != "start"} | {"seed": 0})
+
+
+class Records(list[Record]):
+    """The records of a run, in order; ``failures``: its trials that have no result (`experiments.failures.Failure`)."""
+
+    def __init__(self, records: Iterable[Record] = (), failures: Iterable = ()):
+        super().__init__(records)
+        self.failures = tuple(failures)

@@ -1,6 +1,7 @@
 """Running what the ledger lacks: worker processes side by side, records as they finish, nothing lost when killed."""
 
 import contextlib
+import io
 import queue
 import sys
 import threading
@@ -11,18 +12,19 @@ from collections.abc import Iterator, Sequence
 import torch
 from tqdm import tqdm
 
-from .. import check
+from .. import check, files, paths
+from . import failures
+from .attempt import attempt
 from .cache import Cache
 from .environment import choose
-from .ledger import Ledger
-from .record import Record
-from .schedule import Costs, Schedule, outstanding
+from .ledger import Ledger, read
+from .record import Records
+from .schedule import DAMAGED, FAILED, Costs, Schedule, outstanding
 from .spec import Trial
-from .trial import failure, run_trial
 from .validation import validate_data
 from .workers import Worker, devices, luggage
 
-Reply = tuple[Trial, dict]  # with its ``seconds``, or with an ``error``
+Reply = tuple[Trial, dict]  # see `attempt`
 
 
 def run(
@@ -32,7 +34,7 @@ def run(
     ledger: Ledger | None = None,
     again: bool = False,
     hours: float | None = None,
-) -> list[Record]:
+) -> Records:
     """The records of all trials, in order; trials that the ledger lacks are run first, with a progress bar.
 
     They are run breadth-first: all trials of the lowest seed, then those of the next, so that every cell of a table has as many
@@ -44,65 +46,108 @@ def run(
         workers: processes, by default one a GPU on CUDA and one a core on a CPU; 0 runs in this process. Records do not depend on
             it.
         ledger: where records are kept, by default in the output folder.
-        again: also repeat trials that were recorded with other code or other data. Without it a warning counts them.
+        again: also repeat trials that failed, or were recorded with other code or other data. Without it a warning counts them.
         hours: a deadline. No trial is started that is expected to end later, going by trials of its kind on this device in the
             ledger and in this run; those that are running are let finish. The result then holds only the records that exist.
 
-    A trial that fails does not stop the others; RuntimeError at the end says what failed. Ctrl-C or a kill loses only the trials in
-    progress: call again to go on. Raises ValueError before any training where parts of a trial cannot work on its images.
+    Several runs of one grid, also on several machines with a shared disk, share the work. A trial whose training diverges, or whose
+    numbers are not finite, has no record; the failure is recorded instead, is not run again, and stands in the result's
+    ``failures``: a warning counts them. One that is stopped by anything else does not stop the others; RuntimeError at the end says
+    what it was. Ctrl-C or a kill loses only the trials in progress: call again to go on.
+
+    Raises ValueError before any training where parts of a trial cannot work on its images, OSError where results cannot be written.
     """
     if workers is not None:
         check.whole("workers", workers, 0)
     if hours is not None:
         check.number("hours", hours, 0, above=True)
     ledger, place = ledger or Ledger.open(), choose(device)
-    jobs, stale = outstanding(trials, ledger, again)
-    if stale and not again:
-        counts = ", ".join(f"{count} {how}" for how, count in Counter(stale.values()).items())
-        warnings.warn(f"of {len(trials)} trials, {counts}; run(..., again=True) repeats them", stacklevel=2)
+    jobs, wrong = outstanding(trials, ledger, again)
+    _warn_of(wrong, len(trials), again)
     if jobs:
         costs = Costs(() if hours is None else ledger.summaries(), place)
         schedule = Schedule(jobs, costs.least, hours)
         validate_data([trial for trial, _ in jobs])
-        replies = _in_process(schedule, place, ledger) if workers == 0 else _side_by_side(schedule, place, workers, ledger)
-        failures = _followed(replies, len(jobs), costs)
-        if failures:
-            tried = len(jobs) - len(schedule.left)
-            raise RuntimeError(f"{len(failures)} of {tried} trials failed; the rest is recorded. The first:\n{failures[0]}")
-    return [ledger.get(trial) for trial in trials if hours is None or trial in ledger]
+        _prepare(ledger)
+        how = (schedule, place, ledger, again)
+        errors, tried = _followed(_in_process(*how) if workers == 0 else _side_by_side(*how, workers), len(jobs), schedule, costs)
+        if errors:
+            raise RuntimeError(f"{len(errors)} of {tried} trials failed; the rest is recorded. The first:\n{errors[0]}")
+    return _result(trials, ledger, partly=hours is not None)
 
 
-def _followed(replies: Iterator[Reply], total: int, costs: Costs) -> list[str]:
-    """Show the progress and count the costs of trials as they finish; returns what went wrong."""
-    failures = []
+def _warn_of(wrong: dict[str, str], total: int, again: bool) -> None:
+    """Warn of records that are out of date, unless they are repeated, and of damaged ones, which are."""
+    old = Counter(how for how in wrong.values() if how not in (FAILED, DAMAGED))
+    if old and not again:
+        counts = ", ".join(f"{count} {how}" for how, count in old.items())
+        warnings.warn(f"of {total} trials, {counts}; run(..., again=True) repeats them", stacklevel=3)
+    if damaged := [key for key, how in wrong.items() if how == DAMAGED]:
+        kept = "run again; what was there is kept as KEY.damaged"
+        warnings.warn(f"the records of {len(damaged)} trials are damaged, and these are {kept}: {damaged[0]}, ...", stacklevel=3)
+
+
+def _prepare(ledger: Ledger) -> None:
+    """Raises OSError where results could not be written; and sweeps what killed processes left."""
+    for folder in (ledger.root, paths.outputs()):
+        files.check_writable(folder)
+        files.sweep(folder)
+
+
+def _result(trials: Sequence[Trial], ledger: Ledger, partly: bool) -> Records:
+    """The records of trials and their failures; ``partly``: of those that have either."""
+    keys = [trial.key for trial in trials]
+    lost = {key: found for key in keys if (found := failures.get(ledger, key))}
+    if first := next(iter(lost.values()), None):
+        said = f"{len(lost)} of {len(trials)} trials failed and have no result; run(..., again=True) repeats them. The first"
+        warnings.warn(f"{said}, seed {first.seed}: {first.reason}", stacklevel=3)
+    found = [ledger.path(key) for key in keys if key not in lost]
+    return Records((read(path) for path in found if not partly or path.exists()), lost.values())
+
+
+def _followed(replies: Iterator[Reply], total: int, schedule: Schedule, costs: Costs) -> tuple[list[str], int]:
+    """Show the progress and learn the costs of trials as they finish. Returns (what went wrong, the number of trials).
+
+    The first failure is shown when it happens; one that leaves nothing to write results to is the last.
+    """
+    errors, shown = [], False
     with contextlib.closing(replies), Bar(total) as bar:
         for trial, reply in replies:
-            if "error" in reply:
-                failures.append(reply["error"])
-            else:
+            if "seconds" in reply:
                 costs.add(trial, reply["seconds"])
+            elif not shown:
+                shown = bar.say(
+                    f"failed: seed {trial.seed}, {trial.defence.label}: {reply.get('failed') or _cause(reply['error'])}"
+                )
+            if "error" in reply:
+                errors.append(reply["error"])
+            if reply.get("fatal"):
+                schedule.left.clear()
             bar.advance(reply.get("seconds", 0.0))
-    return failures
+        return errors, bar.n
 
 
-def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger) -> Iterator[Reply]:
+def _cause(error: str) -> str:
+    """The line of a `trial.failure` that names the exception."""
+    return error.strip().splitlines()[-2:][0]
+
+
+def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool) -> Iterator[Reply]:
     cache = Cache.open()
     while job := schedule.take():
         trial, keep = job
-        try:
-            record = run_trial(trial, device, cache, keep)
-            ledger.put(record)
-            reply = {"seconds": record.cost.seconds}
-        except Exception:
-            reply = {"error": failure(trial.describe())}
-        yield trial, reply
+        reply = attempt(trial, device, cache, ledger, keep=keep, again=again, wait=trial in schedule.postponed)
+        if "busy" in reply:
+            schedule.postpone(job)
+        else:
+            yield trial, reply
 
 
-def _side_by_side(schedule: Schedule, device: torch.device, workers: int | None, ledger: Ledger) -> Iterator[Reply]:
+def _side_by_side(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool, workers: int | None) -> Iterator[Reply]:
     """Worker processes take the jobs, with a thread for each of them that waits for its replies."""
     jobs, replies = list(schedule.left), queue.SimpleQueue()
     carried = luggage(trial for trial, _ in jobs)
-    crew = [Worker(name, ledger, carried) for name in devices(device, workers, len(jobs))]
+    crew = [Worker(name, ledger, carried, again) for name in devices(device, workers, len(jobs))]
     try:
         for worker in crew:
             threading.Thread(target=worker.serve, args=(schedule, replies), daemon=True).start()
@@ -117,8 +162,9 @@ class Bar(tqdm):
     """A progress bar with the remaining time and the work done so far; in a file, a line every half minute at most."""
 
     def __init__(self, total: int):
-        often = 0.5 if sys.stderr.isatty() else 30 if _to_file() else 5
-        super().__init__(total=total, unit="trial", mininterval=often, miniters=1, file=sys.stderr, ascii=" #")
+        often = 0.5 if sys.stderr and sys.stderr.isatty() else 30 if _to_file() else 5
+        to = sys.stderr or io.StringIO()  # a program without a terminal may have none
+        super().__init__(total=total, unit="trial", mininterval=often, miniters=1, file=to, ascii=" #")
         self.seconds = 0.0
 
     def advance(self, seconds: float) -> None:
@@ -126,6 +172,11 @@ class Bar(tqdm):
         self.seconds += seconds
         self.set_postfix_str(f"{self.seconds:.0f} s of work", refresh=False)
         self.update()
+
+    def say(self, text: str) -> bool:
+        """Print a text above the bar; True."""
+        self.write(text, file=self.fp)
+        return True
 
     @staticmethod
     def status_printer(file):
@@ -135,4 +186,4 @@ class Bar(tqdm):
 
 def _to_file() -> bool:
     """Whether standard error is neither a terminal nor a notebook's cell, both of which can overwrite a line."""
-    return sys.stderr is sys.__stderr__ and not sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr is sys.__stderr__ and not sys.stderr.isatty()

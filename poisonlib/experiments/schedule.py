@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from . import provenance
+from . import failures, provenance
 from .environment import environment
 from .index import Summary
 from .ledger import Ledger
@@ -20,6 +20,7 @@ from .spec import Trial, digest
 
 Job = tuple[Trial, bool]  # and whether another trial needs the same victim
 MANY = 500  # records that are sooner looked up in the ledger's index than read
+FAILED, DAMAGED = "failed", "damaged"  # beside `provenance.OTHER_CODE` and `provenance.OTHER_DATA`
 
 
 def breadth_first(trials: Sequence[Trial]) -> list[Job]:
@@ -31,28 +32,32 @@ def breadth_first(trials: Sequence[Trial]) -> list[Job]:
 
 
 def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) -> tuple[list[Job], dict[str, str]]:
-    """(the jobs that the ledger lacks, in their order; by key, how recorded trials are out of date).
+    """(the jobs that the ledger lacks, in their order; by key, what is wrong with trials that it has).
 
-    ``again``: trials that were recorded with other code or data are jobs, too. Raises ValueError where the record of one of the
-    trials is damaged.
+    Trials whose record is damaged are jobs. ``again``: so are those that were recorded with other code or data, or failed.
     """
     distinct = {trial.key: trial for trial in trials}
     known = {key: trial for key, trial in distinct.items() if ledger.path(key).exists()}
-    stale = _stale(known, ledger)
-    missing = [trial for key, trial in distinct.items() if key not in known or (again and key in stale)]
-    wanted = {trial.key for trial in missing} if len(missing) < len(distinct) else distinct.keys()
-    return [job for job in breadth_first(trials) if job[0].key in wanted] if missing else [], stale
+    failed = {key: FAILED for key in distinct if key not in known and failures.get(ledger, key)}
+    wrong = _stale(known, ledger) | failed
+    sound = (known.keys() | failed.keys()) - {key for key, how in wrong.items() if again or how == DAMAGED}
+    missing = distinct.keys() - sound
+    return [job for job in breadth_first(trials) if job[0].key in missing] if missing else [], wrong
 
 
 def _stale(known: Mapping[str, Trial], ledger: Ledger) -> dict[str, str]:
-    """How recorded trials are out of date, by key; the trials of a cell have the same code and data."""
+    """How recorded trials are out of date or damaged, by key; the trials of a cell have the same code and data."""
     about = {each.key: each for each in ledger.summaries()} if len(known) >= MANY else {}
     made, stale = {}, {}
     for key, trial in known.items():
         cell = replace(trial, seed=0)
         if cell not in made:
             made[cell] = provenance.code(trial), provenance.content(trial)
-        if how := provenance.differs(about.get(key) or ledger.get(trial), *made[cell]):
+        try:
+            how = provenance.differs(about.get(key) or ledger.get(trial), *made[cell])
+        except ValueError:
+            how = DAMAGED
+        if how:
             stale[key] = how
     return stale
 
@@ -115,6 +120,13 @@ class Schedule:
         self.left, self.expected, self.clock = list(jobs), expected, clock
         self.deadline = math.inf if hours is None else clock() + 3600 * hours
         self.lock = threading.Lock()
+        self.late, self.postponed = [], set()  # jobs that other processes were at, and the trials of all that ever were
+
+    def postpone(self, job: Job) -> None:
+        """Take back a job that another process is at. It is handed out again after all others."""
+        with self.lock:
+            self.late.append(job)
+            self.postponed.add(job[0])
 
     def take(self) -> Job | None:
         """The next job; None where none is left that is expected to end before the deadline. One of unknown cost is tried.
@@ -128,4 +140,4 @@ class Schedule:
                     break
                 if now < self.deadline and now + (self.expected(trial) or 0) <= self.deadline:
                     return self.left.pop(place)
-        return None
+            return self.late.pop(0) if self.late and now < self.deadline else None

@@ -68,6 +68,7 @@ def _spec(spec: dict) -> None:
     check.number("epochs", spec["recipe"]["epochs"], 0)
     _is("precision", spec["numerics"]["precision"], str)
     check.whole("seed", spec["seed"])
+    check.whole("start", spec.get("start", 0))
 
 
 def _evaluation(hits, targets, confidence, clean) -> None:

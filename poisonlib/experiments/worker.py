@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 
 from . import provenance
+from .attempt import attempt
 from .cache import Cache
 from .ledger import Ledger
 from .spec import Trial
-from .trial import failure, run_trial
+from .trial import failure
 from .workers import unpack
 
 
@@ -47,9 +48,7 @@ def _answer(job: dict, device: torch.device, ledger: Ledger, luggage: str) -> di
         trial = Trial.read(job["spec"])
         if provenance.code(trial) != job["code"]:
             raise RuntimeError("a source file was changed after the main process imported it; restart that process (or kernel)")
-        record = run_trial(trial, device, Cache.open(), job["keep"])
-        ledger.put(record)
-        return {"seconds": record.cost.seconds}
+        return attempt(trial, device, Cache.open(), ledger, **{name: job[name] for name in ("keep", "again", "wait")})
     except Exception:
         return {"error": failure(job["spec"])}
 

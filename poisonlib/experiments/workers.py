@@ -71,16 +71,21 @@ def unpack(text: str) -> None:
 class Worker:
     """A process that runs trials, and is started again if it dies or no longer answers sensibly."""
 
-    def __init__(self, device: str, ledger: Ledger, luggage: str = ""):
+    def __init__(self, device: str, ledger: Ledger, luggage: str = "", again: bool = False):
         self.command = [sys.executable, "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
-        self.luggage, self.process, self.stopped = luggage, None, False
+        self.luggage, self.again, self.process, self.stopped = luggage, again, None, False
 
     def serve(self, schedule: Schedule, replies: queue.SimpleQueue) -> None:
         """Take jobs until there are none, and put (trial, reply) for each; at the end put None."""
         try:
             while not self.stopped and (job := schedule.take()):
                 trial, keep = job
-                replies.put((trial, self.ask({"spec": trial.describe(), "keep": keep, "code": provenance.code(trial)})))
+                how = {"keep": keep, "again": self.again, "wait": trial in schedule.postponed}
+                reply = self.ask({"spec": trial.describe(), "code": provenance.code(trial), **how})
+                if "busy" in reply:
+                    schedule.postpone(job)
+                else:
+                    replies.put((trial, reply))
         finally:
             replies.put(None)
 

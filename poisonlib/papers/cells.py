@@ -3,13 +3,15 @@
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from .. import attacks, augment, data, filters, models, registry, steps
 from ..experiments import Record, Trial
+from ..experiments.failures import Failure
 from ..experiments.index import Summary
 from ..experiments.profiles import as_planned
+from ..experiments.record import Records
 from ..experiments.spec import canonical
 from .means import Mean, mean
 from .statistics import Estimate, estimated
@@ -44,6 +46,7 @@ class Cell:
     processor_seconds: tuple[float | None, ...]  # None in older records
     devices: tuple[str, ...]
     planned: bool  # whether the seeds are those that a profile plans, so that their number was fixed beforehand
+    failed: tuple[int, ...] = ()  # seeds of trials that have no result, which count neither as hits nor as misses
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,25 @@ class Point:
 def cells(records: Iterable[Record | Summary]) -> tuple[Cell, ...]:
     """The records as cells, sorted by attack, data, network and the attack's values, undefended victims first.
 
-    A record that is given twice counts once. Several victims of one seed make one value, their mean: the unit is the goal.
+    A record that is given twice counts once. Several victims of one seed make one value, their mean: the unit is the goal. Records
+    that `experiments.run` returns say which trials failed.
     """
     groups: dict[str, dict[tuple[int, int], Record | Summary]] = {}
     for record in records:
         groups.setdefault(record.setting, {})[record.seed, record.start] = record
-    return tuple(sorted((_cell(setting(text), group.values()) for text, group in groups.items()), key=_order))
+    lost: dict[str, list[int]] = {}
+    for failure in failures(records):
+        lost.setdefault(failure.setting, []).append(failure.seed)
+    made = (_cell(setting(text), group.values(), lost.get(text, ())) for text, group in groups.items())
+    return tuple(sorted(made, key=_order))
 
 
-def _cell(about: Setting, records: Iterable[Record | Summary]) -> Cell:
+def failures(records: Iterable[Record | Summary]) -> tuple[Failure, ...]:
+    """The trials without a result that belong to records: those of a run, none of any other list."""
+    return records.failures if isinstance(records, Records) else ()
+
+
+def _cell(about: Setting, records: Iterable[Record | Summary], failed: Collection[int]) -> Cell:
     by_seed: dict[int, list[Record | Summary]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.start)):
         by_seed.setdefault(record.seed, []).append(record)
@@ -81,6 +94,7 @@ def _cell(about: Setting, records: Iterable[Record | Summary]) -> Cell:
         tuple(_mean(record.processor_seconds for record in each) for each in victims),
         tuple(", ".join(sorted({record.device for record in each})) for each in victims),
         _planned(about.text, tuple(by_seed)),
+        tuple(sorted(failed)),
     )
 
 
@@ -97,10 +111,10 @@ def _planned(text: str, seeds: tuple[int, ...]) -> bool:
 
 
 def trial_of(setting: str) -> Trial | None:
-    """The trial with the seed 0 of a `Record.setting`; None where a class that it names cannot be imported here."""
+    """The trial with the seed 0 of a `Record.setting`; None where a class that it names, or a value, cannot be read here."""
     try:
         return Trial.read(json.loads(setting))
-    except LookupError:
+    except (LookupError, TypeError, ValueError):
         return None
 
 
@@ -130,7 +144,7 @@ def _parts(defence: dict) -> list[tuple[Callable, dict]]:
 def _loaded(load: Callable, description: dict):
     try:
         return load(description)
-    except LookupError:
+    except (LookupError, TypeError, ValueError):
         return None
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import paths
+from .. import files, paths
 from ..experiments import Record, Trial, rules
+from ..experiments.failures import Failure
 from .belonging import alike, attacked_as, belongs, columns, same_setting
-from .cells import Cell, cells, chance, measured, trial_of
+from .cells import Cell, cells, chance, failures, measured, trial_of
 from .cells import judged as judged_mean
 from .claims import Claim, Finding, Table, load
 from .costs import worked
@@ -92,8 +93,7 @@ class Comparison:
 
         write(self)
         path = paths.outputs() / "tables" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.content(records), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.write_atomically(path, (json.dumps(self.content(records), indent=1, ensure_ascii=False) + "\n").encode())
         return path
 
     def content(self, records: Sequence[Record]) -> dict:
@@ -109,7 +109,7 @@ class Comparison:
             "cells": [_reader_row(cell) | {"time a trial": cell.work} for cell in shown],
             "findings": self.findings_frame().to_dict("records"),
             "effects": self.effects_frame().to_dict("records"),
-            "missing": [row for row in self.table.rows if row not in used],
+            "missing": [_lacking(row, self.table, failures(records)) for row in self.table.rows if row not in used],
             "setting": setting(records),
         }
 
@@ -143,6 +143,13 @@ def compare(records: Sequence[Record], paper: str, table: str) -> Comparison:
     behind = {record.key: record for record in records if record.setting in used}
     said = tuple(zip(findings, verdicts, strict=True))
     return Comparison(claimed, compared, said, tuple(at_any_n), seen, tuple(behind.values()))
+
+
+def _lacking(row: str, table: Table, failed: Sequence[Failure]) -> str:
+    """A row that was not measured, with the number of its trials that failed, if any did."""
+    trials = [trial for each in failed if (trial := trial_of(each.setting))]
+    count = sum(any(belongs(trial, claim) for claim in table.claims if claim.row == row) for trial in trials)
+    return f"{row} ({count} trials failed)" if count else row
 
 
 def _measured(*cells: TableCell | None) -> bool:
@@ -218,7 +225,7 @@ def _reader_row(cell: TableCell) -> dict:
         "column": claim.column,
         "ours %": _percent(ours.value),
         "95 % interval": f"{_percent(ours.low)} to {_percent(ours.high)}",
-        "n": ours.trials,
+        "n": f"{ours.trials} ({len(cell.trials.failed)} failed)" if cell.trials and cell.trials.failed else ours.trials,
         "chance %": _percent(cell.chance.value) if cell.chance else "",
         "paper": claim.printed,
         "paper's n": claim.trials or "",

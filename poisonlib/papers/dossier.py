@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from .. import paths
+from .. import files, paths
 from ..experiments import rules
 from .claims import Finding
 from .compare import Comparison, TableCell
@@ -17,12 +17,11 @@ def write(comparison: Comparison, root: Path | None = None) -> list[Path]:
     were asked; returns the paths.
     """
     folder = (root or paths.outputs()) / "claims" / comparison.table.paper
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for (finding, said), otherwise in zip(comparison.findings, comparison.at_any_n, strict=True):
         path = folder / f"{finding.id}.json"
         content = dossier(comparison, finding, said, otherwise)
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
         written.append(path)
     return written
 

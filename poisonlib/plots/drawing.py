@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from .images import shown
-from .style import style
+from .style import literal, style
 
 INCHES, DPI = (8.6, 3.7), 90
 SIZE = 9  # points of small print
@@ -30,7 +30,7 @@ class Drawing(Figure):
     def png(self) -> bytes:
         """The picture as a PNG file, lightly compressed: quick, and the same bytes for the same figure."""
         file = io.BytesIO()
-        self.savefig(file, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+        literal(self).savefig(file, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         return file.getvalue()
 
     def _repr_png_(self) -> bytes:

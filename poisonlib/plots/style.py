@@ -3,10 +3,11 @@
 Colours are named by what they stand for. They are those of seaborn's palette "colorblind".
 """
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import paths
+from .. import files, paths
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 _PALETTE = (_BLUE, _ORANGE, _GREEN, _RED, "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
@@ -82,10 +83,20 @@ def sample(**look):
 
 def save(figure, name: str, alt: str) -> Path:
     """Write a figure to ``outputs/figures/NAME.png`` at 150 dots per inch, with ``alt`` as its description for screen readers."""
-    path = paths.outputs() / "figures" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, metadata={"Software": None, "Description": alt})
+    path, file = paths.outputs() / "figures" / f"{name}.png", io.BytesIO()
+    literal(figure).savefig(file, format="png", dpi=150, metadata={"Software": None, "Description": alt})
+    files.write_atomically(path, file.getvalue())
     return path
+
+
+def literal(figure):
+    """The figure, in which a dollar in a name is a dollar and begins no mathematics; numbers at logarithmic axes stay powers."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if "$" in text.get_text() and not text.get_text().startswith("$\\mathdefault"):
+            text.set_parse_math(False)
+    return figure
 
 
 def show(figure) -> None:
@@ -93,5 +104,5 @@ def show(figure) -> None:
     from IPython.display import display
     from matplotlib import pyplot
 
-    display(figure)
+    display(literal(figure))
     pyplot.close(figure)

@@ -2,11 +2,12 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from .. import notebooks, paths
+from .. import files, notebooks
 from . import mathematics, verdicts
+from .clean import clean
 
 LIVE = ("application/vnd.jupyter.widget-view+json", "application/javascript")  # outputs that are dead without a kernel
 
@@ -36,24 +37,24 @@ def _bare(rules: str) -> str:
     return "\n".join(line for line in rules.splitlines() if re.match(r"\.highlight \.\w", line))
 
 
-def write(name: str, every: Sequence[str], folder: Path) -> Path:
-    """Write the page of an executed notebook; ``every`` holds the notebooks that have one, in order. Returns its path."""
+def write(name: str, bodies: Mapping[str, str], folder: Path) -> Path:
+    """Write the page of an executed notebook; ``bodies`` holds those that have one, in order, as `rendered`. Returns its path."""
+    every = list(bodies)
     at = every.index(name)
     neighbours = {"before": every[at - 1] if at else None, "after": every[at + 1] if at + 1 < len(every) else None}
     titles = {key: (each, notebooks.title(each)) for key, each in neighbours.items() if each}
-    body = rendered(paths.outputs() / "notebooks" / f"{name}.ipynb")
     html = (
         environment()
         .get_template("notebook.html.j2")
-        .render(style=style(), name=name, title=notebooks.title(name), body=body, **titles)
+        .render(style=style(), name=name, title=notebooks.title(name), body=bodies[name], **titles)
     )
     path = folder / f"{name}.html"
-    path.write_text(html, encoding="utf-8")
+    files.write_atomically(path, html.encode())
     return path
 
 
 def rendered(executed: Path) -> str:
-    """An executed notebook as HTML, with its mathematics typeset, without warnings, progress bars and what a kernel must feed."""
+    """An executed notebook as HTML, with its mathematics typeset, without warnings, scripts and what a kernel must feed."""
     import nbformat
     from nbconvert import HTMLExporter
 
@@ -64,7 +65,7 @@ def rendered(executed: Path) -> str:
     notebook.metadata.pop("widgets", None)
     options = {"exclude_input_prompt": True, "exclude_output_prompt": True, "exclude_anchor_links": True, "embed_images": True}
     html, _ = HTMLExporter(template_name="basic", **options).from_notebook_node(notebook)
-    return _scrollable(mathematics.typeset(html))
+    return _scrollable(clean(mathematics.typeset(html)))
 
 
 def _alive(output):

@@ -57,8 +57,10 @@ class Recipe:
             check.number(name, getattr(self, name), 0, 1)
         for name in ("ghost_batch", "lookahead"):
             check.whole(name, getattr(self, name), 0)
-        for name in ("frozen", "frozen_statistics"):
+        for name in ("nesterov", "frozen", "frozen_statistics"):
             check.flag(name, getattr(self, name))
+        for milestone in self.milestones:
+            check.whole("milestones", milestone, 0)
         self._check_together()
 
     def _check_together(self) -> None:

@@ -1,0 +1,78 @@
+"""One trial of a run: run here unless another process has recorded it meanwhile or is about to."""
+
+import contextlib
+import math
+
+import torch
+
+from .. import locks
+from . import failures, provenance
+from .cache import Cache
+from .environment import environment
+from .failures import Failure
+from .ledger import Ledger
+from .record import Record
+from .spec import Trial
+from .trial import failure, run_trial
+
+
+def attempt(
+    trial: Trial, device: torch.device, cache: Cache, ledger: Ledger, *, keep: bool = False, again: bool = False, wait: bool = True
+) -> dict:
+    """Run a trial and record what comes out. Returns one of
+
+    ``{"seconds": s}``: it is recorded, by this process or meanwhile by another; ``{"failed": why}``: it is recorded as failed;
+    ``{"busy": True}``: another process is at it, and ``wait`` is false; ``{"error": text}``: something else went wrong, with
+    ``"fatal": True`` where results cannot be written. ``again`` repeats what is out of date or failed.
+    """
+    lock = ledger.root / "locks" / f"{trial.key}.lock"
+    with contextlib.ExitStack() as stack:
+        if wait:
+            stack.enter_context(locks.held(lock))
+        elif not stack.enter_context(locks.tried(lock)):
+            return {"busy": True}
+        try:
+            reply = _known(trial, ledger, again) or _run(trial, device, cache, ledger, keep)
+        except Exception:
+            reply = {"error": failure(trial.describe())}
+        if "error" not in reply:  # who comes later finds the record, under whichever lock
+            with contextlib.suppress(OSError):
+                lock.unlink()
+        return reply
+
+
+def _known(trial: Trial, ledger: Ledger, again: bool) -> dict | None:
+    """The reply where the trial is recorded already; None where it is to be run. A damaged record is put out of the way."""
+    with contextlib.suppress(KeyError):
+        try:
+            record = ledger.get(trial)
+        except ValueError:
+            ledger.path(trial.key).replace(ledger.path(trial.key).with_suffix(".damaged"))
+        else:
+            return None if again and provenance.staleness(record, trial) else {"seconds": record.cost.seconds}
+    known = None if again else failures.get(ledger, trial.key)
+    return known and {"failed": known.reason}
+
+
+def _run(trial: Trial, device: torch.device, cache: Cache, ledger: Ledger, keep: bool) -> dict:
+    outcome = _outcome(trial, device, cache, keep)
+    try:
+        if isinstance(outcome, Failure):
+            failures.put(ledger, outcome)
+            return {"failed": outcome.reason}
+        ledger.put(outcome)
+        failures.clear(ledger, trial.key)
+        return {"seconds": outcome.cost.seconds}
+    except OSError:
+        return {"error": failure(trial.describe()), "fatal": True}
+
+
+def _outcome(trial: Trial, device: torch.device, cache: Cache, keep: bool) -> Record | Failure:
+    try:
+        record = run_trial(trial, device, cache, keep)
+        confidence = record.evaluation.confidence
+        if confidence is not None and not math.isfinite(confidence):
+            raise FloatingPointError("the trained network's answers are not finite numbers")
+    except FloatingPointError as error:
+        return Failure(trial.describe(), str(error), environment(device), provenance.code(trial))
+    return record
