@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -39,8 +40,8 @@ def outputs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def tiny(trials=1, **more):
-    return experiments.grid("backdoor", "quick", attack="patch(poison_rate=1.0)", trials=trials, **(TINY | more))
+def tiny(trials=1, attack="patch(poison_rate=1.0)", **more):
+    return experiments.grid("backdoor", "quick", attack=attack, trials=trials, **(TINY | more))
 
 
 @pytest.fixture
@@ -323,3 +324,33 @@ assert len(records) == 6
         both = [subprocess.Popen([sys.executable, "-c", code, str(specs)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
         seeds = [int(line) for each in both for line in each.communicate()[0].splitlines()]
         assert [each.returncode for each in both] == [0, 0] and sorted(seeds) == [trial.seed for trial in table]
+
+
+def test_progress_needs_no_standard_error(count, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(run(tiny(), workers=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda: tiny(trials=10**9), "trials=1000000000: choose a whole number of at least 1 and at most 100000"),
+        (lambda: tiny(first_seed="a"), "first_seed='a': choose a whole number"),
+        (lambda: training.load("quick", epochs=2.5), "epochs=2.5: choose a whole number"),
+        (lambda: training.load("quick", milestones=(2.5,)), "milestones=2.5: choose a whole number"),
+        (lambda: training.load("quick", nesterov="no"), "nesterov='no': choose True or False"),
+        (lambda: tiny(defence="laplace(clip='no')"), "clip='no': choose True or False"),
+        (lambda: tiny(defence="mixup(k=4,k=2)"), "an argument is given twice"),
+        (lambda: data.source("tinyimagenet(classes=(0,2.5))"), "classes="),
+        (lambda: run(tiny(attack="patch(poison_rate=1e-300)"), workers=0), "poison_rate=1e-300: no poison"),
+        (lambda: run(targeted("noise(poison_rate=1e-300)"), workers=0), "poison_rate=1e-300: no poison among 100 images"),
+    ],
+)
+def test_senseless_values_are_refused_at_once_by_name(count, ask, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        ask()
+    assert count == []
+
+
+def targeted(attack):
+    return experiments.grid("targeted", "quick", attack=attack, trials=1, **TINY)

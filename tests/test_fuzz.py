@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from poisonlib.experiments.ledger import read
 from poisonlib.experiments.seal import sealed
 from poisonlib.experiments.spec import canonical, digest
 from poisonlib.papers import cells
+from poisonlib.plots import drawing
+from poisonlib.plots.forest import cells_forest
 
 from .test_integrity import rich
 
@@ -226,3 +229,13 @@ def test_names_in_poison_folders(tmp_path_factory, names):
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / f"{name}.png")
     poison = clear(lambda: data.poison_from_folder(folder, train))
     assert poison is None or poison.ids.tolist() == [int(name) for name in names]
+
+
+def test_a_dollar_in_a_name_begins_no_mathematics(monkeypatch):
+    base = replace(rich(), craft=None, filter=None)
+    attacks = [{"name": "external", "title": title, "content": "0" * 32} for title in ("a $\\frac{$ b", "5 $ or 6 $_")]
+    shown = cells.cells(replace(base, spec=base.spec | {"attack": attack}) for attack in attacks)
+    assert cells_forest(shown, shown).png().startswith(b"\x89PNG")
+    monkeypatch.setattr(drawing, "literal", lambda figure: figure)
+    with pytest.raises(ValueError, match="frac"):
+        cells_forest(shown, shown).png()
