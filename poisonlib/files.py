@@ -54,7 +54,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], note: dict | Non
     """
     from safetensors.torch import save
 
-    header = {"note": json.dumps(note or {}), "digest": _digest(tensors, note or {}), "identity": identity}
+    header = {"note": json.dumps(note or {}), "digest": content_digest(tensors, note or {}), "identity": identity}
     write_atomically(path, save(_apart(tensors), header))
 
 
@@ -82,7 +82,7 @@ def read_tensors(path: Path, identity: str | None = None) -> tuple[dict[str, tor
             found = {name: file.get_tensor(name) for name in list(file.keys())}, json.loads(header.get("note", "{}"))
     except (FileNotFoundError, SafetensorError, ValueError, LookupError, RecursionError):
         return None
-    written = identity is None or (header.get("identity") == identity and header.get("digest") == _digest(*found))
+    written = identity is None or (header.get("identity") == identity and header.get("digest") == content_digest(*found))
     return found if written else None
 
 

@@ -132,7 +132,7 @@ class TestNetworksAndCrafts:
         from safetensors.torch import save
 
         owner = canonical(self.ONE)
-        header = {"note": "{}", "identity": owner, "digest": files._digest({"weight": torch.ones(8)}, {})}
+        header = {"note": "{}", "identity": owner, "digest": files.content_digest({"weight": torch.ones(8)}, {})}
         cache.path(self.ONE).write_bytes(save(tensors, header))
         assert self.made(cache, self.ONE) == ([1.0] * 8, True)
 

@@ -21,7 +21,16 @@ from .spec import Trial
 NAME = ".index"  # in the ledger's folder, beside the folders of its records
 WORTH = 500  # files that were read anew before the index is written again: fewer are read as quickly
 
-JUDGES = ("export", "extractor", "index", "ledger", "legacy", "record", "seal", "spec")  # modules that decide what a file's record is
+JUDGES = (
+    "export",
+    "extractor",
+    "index",
+    "ledger",
+    "legacy",
+    "record",
+    "seal",
+    "spec",
+)  # modules that decide what a file's record is
 
 Stamp = tuple[int, int, int, int]  # size, inode, and the times of the last change of the content and of the inode, in nanoseconds
 
