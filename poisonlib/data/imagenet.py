@@ -31,7 +31,10 @@ class ImageNet(Data):
         check.whole("size", self.size, 1)
 
     def resolved(self) -> "ImageNet":
-        """The same with the digest of the files that are there now; unchanged where there are none."""
+        """The same with the digest of the files that are there now; unchanged where there are none.
+
+        The first call reads every file; later ones only look whether one was written, moved or replaced.
+        """
         found = {split: _decoded.listing(self._folder(split)) for split in ("train", "test")}
         digests = [_content.digest([(self._folder(split) / file, file) for file in files]) for split, files in found.items()]
         return replace(self, content="".join(each[:16] for each in digests)) if any(found.values()) else self
