@@ -189,7 +189,7 @@ def _typed(name: str, value, kind: str):
     word = words.get(type(value))
     if word and word not in kind and any(each in kind for each in words.values()) and "Any" not in kind:
         plain = kind.removeprefix("<class '").removesuffix("'>")
-        raise ValueError(f"{name}={value!r}: choose {_KINDS.get(plain, plain)}")
+        raise ValueError(f"{name}={value!r}: choose {' or '.join(_KINDS.get(each, each) for each in plain.split(' | '))}")
     return value
 
 

@@ -114,7 +114,7 @@ def test_ledger_upgrade_rewrites_old_records(capsys, outputs, given):
     assert (status, out) == (0, f"1 records rewritten in {folder}\n")
     (path,) = folder.glob("??/*.json")
     content = json.loads(path.read_text())
-    assert content["schema"] == 2 and content["spec"]["model"] == {"name": "resnet", "depth": 18} | content["spec"]["model"]
+    assert content["schema"] == 3 and content["spec"]["model"] == {"name": "resnet", "depth": 18} | content["spec"]["model"]
     assert [record.success for record in Ledger(folder)] == [0.75]
     assert run(capsys, "ledger", "upgrade", str(folder))[1].startswith("0 records")
 

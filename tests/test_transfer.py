@@ -172,7 +172,7 @@ def test_an_attack_without_networks_has_no_attacker():
 
 
 def test_images_of_another_size_are_refused_before_any_training(monkeypatch):
-    monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "run_trial", None)
+    monkeypatch.setattr(sys.modules["poisonlib.experiments.attempt"], "run_trial", None)
     other = dataclasses.replace(BEFORE, data=data.source("digits", limit=80))
     with pytest.raises(ValueError, match=r"it saw images \(1, 16, 16\), and the training images are \(1, 8, 8\)"):
         experiments.run(tiny(extractor=other), workers=0)

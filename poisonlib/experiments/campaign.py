@@ -135,7 +135,7 @@ class Campaign:
         left = {trial for trial, _ in outstanding(self.trials, ledger, self.again)[0]}
         lost = [found for trial, _ in jobs if (found := failures.get(ledger, trial.key))]
         if lost and not failed:
-            failed = f"{len(lost)} trials failed; the first, seed {lost[0].seed}: {lost[0].reason}"
+            failed = f"{len(lost)} of {len(jobs)} trials failed; the first, seed {lost[0].seed}: {lost[0].reason}"
         seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left and trial in ledger]
         what = "GPU-hours" if choose(self.device).type == "cuda" else "core-hours"
         return f"finished {len(seconds)} trials in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed
