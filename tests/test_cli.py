@@ -256,8 +256,8 @@ def test_a_campaign_gives_status_1_where_a_trial_fails(sitting, monkeypatch):
     failing = dataclasses.replace(tables["dp_instahide_table1"][0], recipe=training.load("quick", epochs=1, lr=1e30))
     monkeypatch.setattr(notebooks, "trials", lambda name, values: [failing] if "dp" in name else tables[name][:1])
     (status, out, err), executed = work()
-    assert status == 1 and "1 of 2 trials failed" in err and "finished 1 trials" in out
-    assert [name for name, _ in executed] == ["strong_augmentation_table1"]
+    assert status == 1 and "1 of 2 trials failed" in err and "finished 1 trials in" in out and "all of 2 trials (1 failed)" in out
+    assert [name for name, _ in executed] == ["dp_instahide_table1", "strong_augmentation_table1"], "nothing is left to run"
 
 
 @pytest.mark.parametrize("into", [True, False])
