@@ -36,7 +36,7 @@ def write() -> Path:
             claims=scoreboard(damaged),
             board=verdicts.BOARD,
             files=downloads.write(folder),
-            leaderboard=benchmark.leaderboard(),
+            leaderboard=_tried(damaged, paths.outputs() / "benchmark", benchmark.leaderboard) or [],
             damaged=damaged,
         )
     )
