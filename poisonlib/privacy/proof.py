@@ -18,7 +18,7 @@ class Step:
     """One line of the proof: its left side, and its right side as printed and as corrected, at the points z, of shape (p,) each.
 
     ``relation`` is "=", "<=" (the left side is at most the right side) or ">=". ``printed`` and ``corrected`` are the formulas of
-    the right side as text.
+    the right side in LaTeX, without dollars; in ``remark``, formulas stand between dollars.
     """
 
     place: str
