@@ -19,12 +19,15 @@ NUMERIC := airbench attacks augment double_backward filters filters_knn filters_
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
 
-.PHONY: reproduce test test-units test-numeric test-notebooks test-portable test-optional setup lint docs lock notebooks readme \
+.PHONY: reproduce lab test test-units test-numeric test-notebooks test-portable test-optional setup lint docs lock notebooks readme \
 	hardware hardware-of benchmarks clean
 
 reproduce: setup  ## every table and figure at PROFILE, then the HTML index
 	$(BIN)/python -m poisonlib run all --profile $(PROFILE)
 	$(BIN)/python -m poisonlib report
+
+lab: setup  ## JupyterLab on copies of the notebooks under outputs/lab: what runs there does not change the checkout
+	$(BIN)/python -m poisonlib lab
 
 test: setup  ## unit tests, the numeric ones as on two other processors too, then every notebook against its committed outputs
 	$(MAKE) test-units

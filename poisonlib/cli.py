@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     merge.set_defaults(verb=_merge)
     commands.add(verbs)
     verbs.add_parser("report", help="write a static HTML index of every figure, table and verdict").set_defaults(verb=_report)
+    lab = verbs.add_parser("lab", help="open JupyterLab on copies of the notebooks, so that the originals stay as they are")
+    lab.set_defaults(verb=_lab)
     what = "say what device, data sets and optional packages are here"
     _with_json(verbs.add_parser("doctor", help=what)).set_defaults(verb=_doctor)
     return parser
@@ -179,8 +181,8 @@ def _execute(chosen: list[tuple[str, dict]]) -> int:
     import papermill
 
     failed = []
-    for name, values in chosen:
-        print(f"{name} {' '.join(f'{k}={v}' for k, v in values.items())}", flush=True)
+    for place, (name, values) in enumerate(chosen, start=1):
+        print(f"[{place}/{len(chosen)}] {name} {' '.join(f'{k}={v}' for k, v in values.items())}", flush=True)
         try:
             print(f"    -> {notebooks.execute(name, values)}", flush=True)
         except papermill.PapermillExecutionError as error:
@@ -244,6 +246,14 @@ def _check(arguments) -> int:
     found = inspect(ledger)
     print(found)
     return 1 if found.damaged else 0
+
+
+def _lab(_) -> int:
+    from . import lab
+
+    folder, kept = lab.copies()
+    print(f"{folder}: copies of the notebooks" + (f"; yours are kept: {', '.join(kept)}" if kept else ""), flush=True)
+    return lab.start(folder)
 
 
 def _upgrade(arguments) -> int:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths
+from .progress import Progress
 
+QUIET = {"POISONLIB_STILL": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # explorers as pictures; no warnings of the debugger
+ERRORS_ALONE = ["--IPKernelApp.log_level=40"]  # of the kernel itself, not of the notebook
 SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -174,7 +177,8 @@ def _check(known: dict[str, Parameter], given: Iterator[Parameter]) -> None:
 def execute(name: str, values: dict) -> Path:
     """Run a notebook with these parameters; returns the executed copy under ``outputs/notebooks``, which exists also on failure.
 
-    The kernel reads and writes below the same root as this process, and imports modules from its working folder.
+    The kernel reads and writes below the same root as this process, and imports modules from its working folder. Explorers are kept
+    as pictures. Progress bars are passed on to standard error, warnings of the kernel are not.
     """
     import papermill
 
@@ -182,10 +186,11 @@ def execute(name: str, values: dict) -> Path:
     part = out.with_name(f".part-{uuid.uuid4().hex}.ipynb")  # papermill writes after each cell; what was there stays until the end
     out.parent.mkdir(parents=True, exist_ok=True)
     found = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
-    how = dict(cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180)
+    environment = _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found)), **QUIET)
+    how = dict(cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180, extra_arguments=ERRORS_ALONE)
     try:
-        with _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found))):
-            papermill.execute_notebook(str(path(name)), str(part), values, **how)
+        with environment, contextlib.closing(Progress()) as progress:
+            papermill.execute_notebook(str(path(name)), str(part), values, stderr_file=progress, **how)
     except papermill.PapermillExecutionError:
         os.replace(part, out)
         raise

@@ -21,7 +21,7 @@ PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
     {"syntax"},
     {"interactive"},
-    {"check", "files", "locks", "paths", "registry", "rng", "source", "tensors"},
+    {"check", "files", "locks", "paths", "progress", "registry", "rng", "source", "tensors"},
     {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},
     {"experiments"},
@@ -29,7 +29,7 @@ FLOORS = [
     {"plots", "benchmark"},
     {"widgets"},
     {"notebooks", "doctor"},
-    {"report", "selection", "listing", "commands"},
+    {"lab", "report", "selection", "listing", "commands"},
     {"cli"},
     {"__main__"},
 ]
