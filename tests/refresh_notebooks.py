@@ -5,8 +5,8 @@
 writes the copies there. Where some trials are not recorded, ``trials`` is the greatest number that every cell has. Side questions,
 whose trials are no part of the grid, are left out unless ``released=True`` is given.
 
-Progress bars and warnings (standard error) are dropped, and so is everything that names this machine. Widgets are dropped too: they
-are dead without the kernel that made them, and an explorer's next cell shows the same picture as a figure.
+Progress bars and warnings (standard error) are dropped, and so is everything that names this machine. Of widgets, which are dead
+without the kernel that made them, the picture is kept that stands in an explorer's place.
 """
 
 import argparse
@@ -71,9 +71,19 @@ def cleaned(done: nbformat.NotebookNode) -> nbformat.NotebookNode:
     done.metadata["language_info"] = {key: done.metadata["language_info"][key] for key in KEPT_LANGUAGE}
     for cell in done.cells:
         if cell.cell_type == "code":
-            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr" and WIDGET not in each.get("data", {})]
+            cell.outputs = [kept for each in cell.outputs if each.get("name") != "stderr" and (kept := without_widget(each))]
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
     return done
+
+
+def without_widget(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """An output with the picture of its widget alone; None for a widget without one."""
+    if WIDGET not in output.get("data", {}):
+        return output
+    if "image/png" not in output.data:
+        return None
+    output.data = {"image/png": output.data["image/png"], "text/plain": "an explorer: run the notebook"}
+    return output
 
 
 def numbered(done: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -33,10 +33,9 @@ TOKEN = "explorers"
 PATIENCE = 180_000  # milliseconds, for one slow core that others use too
 BENIGN = ("favicon", "Failed to load resource")  # of JupyterLab's own pages
 PANEL = ".jp-OutputArea-output .poisonlib-panel"
-IMAGE = f"{PANEL} img.widget-image"
+IMAGE = f"{PANEL} .poisonlib-picture svg >> visible=true"
 FAILED = '.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]'
 STDERR = '.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]'
-PICTURE = "async image => Array.from(new Uint8Array(await (await fetch(image.src)).arrayBuffer())).join()"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def page(browser):
 
 
 def picture(page) -> str:
-    return page.locator(IMAGE).first.evaluate(PICTURE)
+    return page.locator(IMAGE).last.evaluate("image => image.outerHTML")
 
 
 def wait_for_another(page, before: str) -> str:

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import io
 import os
+import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -21,7 +23,9 @@ from poisonlib.data import Poison
 from poisonlib.plots.survival import Batch, batch_of, outcome, survival
 from poisonlib.rng import stream
 from poisonlib.widgets import Choice, Drawing, Panel, Real, Tick, Whole, Words, _trial, augmentations
+from poisonlib.widgets._side import LABEL
 from poisonlib.widgets.augmentations import State, _state
+from poisonlib.widgets.augmentations._pictures import magnified
 
 SMALL = State(augmentation="cutmix", seed=3)
 
@@ -77,7 +81,7 @@ class TestPanel:
             panel.controls[field].value = value
         assert kitchen.states == [Dish(**dict(list(wanted.items())[:n])) for n in range(len(wanted) + 1)]
         assert "rice with 5 pinches" in panel.line.value
-        assert bytes(panel.picture.value).startswith(b"\x89PNG")
+        assert panel.picture.value.startswith("<svg") and panel.tools.line.value.startswith("State(name='rice', spice='pepper'")
 
     def test_a_browsers_rounding_errors_do_not_reach_the_state(self):
         panel = Kitchen().panel()
@@ -101,12 +105,13 @@ class TestPanel:
         panel = Kitchen().panel()
         before = panel.picture.value
         panel.controls["salt"].value = 9
-        assert "Not shown: salt=9: too much &lt;salt&gt;" in panel.line.value
+        assert "Not shown: salt=9: too much &lt;salt&gt;" in panel.line.value and 'role="alert" class="error"' in panel.line.value
+        assert "poisonlib-dim" in panel.picture._dom_classes
         panel.controls["spice"].value = "bad"
         assert "choose another" in panel.line.value
         assert panel.picture.value == before
         panel.controls["salt"].value, panel.controls["spice"].value = 1, "none"
-        assert "soup with 1 pinches" in panel.line.value
+        assert "soup with 1 pinches" in panel.line.value and "poisonlib-dim" not in panel.picture._dom_classes
 
     def test_a_fault_of_ours_is_named(self):
         panel = Panel(Dish(), MENU, lambda state: 1 / 0, str)
@@ -114,7 +119,7 @@ class TestPanel:
 
     def test_what_takes_long_is_announced_once(self, monkeypatch):
         said = []
-        monkeypatch.setattr(Panel, "say", lambda self, words: said.append(words))
+        monkeypatch.setattr(Panel, "say", lambda self, words, kind="": said.append(words))
         panel = Kitchen().panel(notice=lambda state: "boiling ..." if state.vegan else "")
         for vegan in (True, False, True):
             panel.controls["vegan"].value = vegan
@@ -122,7 +127,7 @@ class TestPanel:
 
     def test_what_is_known_early_is_shown_until_the_whole_is_drawn(self):
         """Once, with the notice: under a loop the panel is there before the work begins."""
-        early, whole = Drawing((2.0, 1.0)).png(), Drawing((1.0, 1.0)).png()
+        early, whole = Drawing((2.0, 1.0)).svg(LABEL, "B"), Drawing((1.0, 1.0)).svg(LABEL, "B")
 
         async def watch():
             kitchen = Kitchen()
@@ -162,8 +167,92 @@ class TestPanel:
         assert panel.controls["name"].options == ("soup", "rice", "cake")
 
     def test_the_picture_has_a_name_for_those_who_do_not_see_it(self):
-        picture = Kitchen().panel().picture
-        assert picture.tooltip and picture.get_state()["description"] == ""
+        assert f'role="img" aria-label="{LABEL}"' in Kitchen().panel().picture.value
+
+    def test_slow_work_blocks_no_other_control(self):
+        """A vegan dish takes long: meanwhile another one is drawn, and what failed is said only where it is still wanted."""
+        release = threading.Event()
+
+        def words(state):
+            if state.vegan:
+                release.wait(20)
+                raise ValueError("nothing vegan is left")
+            return f"{state.name} with {state.salt} pinches"
+
+        async def cook():
+            panel = Panel(Dish(), MENU, lambda state: Drawing((1.0, 1.0)), words, notice=lambda s: "cooking ..." if s.vegan else "")
+            panel.controls["vegan"].value = True
+            await asyncio.sleep(0.3)
+            busy = panel.line.value
+            panel.controls["vegan"].value, panel.controls["salt"].value = False, 5
+            await asyncio.sleep(0.3)
+            meanwhile = panel.line.value
+            release.set()
+            await asyncio.sleep(0.2)
+            after = panel.line.value
+            panel.controls["vegan"].value = True
+            await asyncio.sleep(0.4)
+            return busy, meanwhile, after, panel.line.value
+
+        busy, meanwhile, after, failed = asyncio.run(cook())
+        assert 'class="busy">cooking ...' in busy and "soup with 5 pinches" in meanwhile and after == meanwhile
+        assert "Not shown: nothing vegan is left" in failed
+
+    def test_controls_without_an_effect_are_disabled(self):
+        panel = Kitchen().panel(useful=lambda state: {"name", "vegan"} | ({"salt"} if state.name == "soup" else set()))
+        assert [field for field, widget in panel.controls.items() if widget.disabled] == ["spice", "heat"]
+        panel.controls["name"].value = "rice"
+        assert panel.controls["salt"].disabled and not panel.controls["name"].disabled
+
+    def test_a_preset_sets_every_control_and_is_drawn_once(self):
+        kitchen = Kitchen()
+        panel = kitchen.panel(presets={"Salty": Dish(name="rice", salt=12), "Plain": Dish()})
+        panel.tools.presets.children[0].click()
+        assert kitchen.states == [Dish(), Dish(name="rice", salt=12)] and panel.state == Dish(name="rice", salt=12)
+        assert panel.tools.presets.children[1].description == "Plain"
+
+    def test_one_state_is_kept_beside_the_next_and_both_change_places(self):
+        panel = Kitchen().panel()
+        panel.tools.keep.value = True
+        panel.controls["salt"].value = 5
+        assert not panel.kept.layout.display and "2 pinches" in panel.kept.line.value and "5 pinches" in panel.line.value
+        panel.tools.swap.click()
+        assert "5 pinches" in panel.kept.line.value and "2 pinches" in panel.line.value and panel.state.salt == 2
+        panel.tools.keep.value = False
+        assert panel.kept.layout.display == "none" and panel.tools.swap.disabled
+
+    def test_two_pictures_in_a_page_share_no_clip(self):
+        clips = [set(re.findall(r'clipPath id="([^"]+)"', augmentations.render(SMALL).svg("x", salt))) for salt in "AB"]
+        assert clips[0] and not clips[0] & clips[1]
+
+    def test_a_state_is_a_line_that_can_be_pasted(self):
+        panel = Kitchen().panel()
+        panel.controls["heat"].value = 0.7
+        assert panel.tools.line.value == "State(heat=0.7)"
+        panel.tools.line.value = "kitchen.State(name='cake', salt=12, heat=1)"
+        assert panel.state == Dish(name="cake", salt=12, heat=1.0) and "cake with 12 pinches" in panel.line.value
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("State(pepper=3)", "pepper is not known"),
+            ("State(salt='much')", "salt='much': a int is wanted"),
+            ("State(salt=__import__('os').getpid())", "is no state: write it like State()"),
+            ("State(", "is no state"),
+            ("Other(salt=1)", "Other is not known"),
+            ("State(spice='bad')", "choose another"),
+        ],
+    )
+    def test_a_line_that_is_no_state_says_why(self, line, words):
+        panel = Kitchen().panel()
+        panel.tools.line.value = line
+        assert words in panel.line.value.replace("&#x27;", "'") and panel.picture.value.startswith("<svg")
+
+    def test_executed_for_its_outputs_it_is_a_picture_too(self, monkeypatch):
+        panel = Kitchen().panel()
+        assert "image/png" not in panel._repr_mimebundle_()
+        monkeypatch.setenv("POISONLIB_STILL", "1")
+        assert panel._repr_mimebundle_()["image/png"].startswith(b"\x89PNG")
 
 
 def test_every_field_of_the_augmentation_explorer_has_a_control_with_a_label_and_a_word_of_help():
@@ -311,6 +400,44 @@ class TestMenus:
             line = augmentations.explorer(replace(SMALL, data=text)).line.value
             assert "Not shown: " in line and "POISONLIB_DOWNLOAD=1" in line, line
 
+    def test_every_victim_and_every_preset_is_shown(self, monkeypatch):
+        trial = _trial.trial_of
+        monkeypatch.setattr(_trial, "trial_of", lambda *choices: replace(made := trial(*choices), recipe=made.recipe.lasting(1)))
+        panel = augmentations.explorer(SMALL)
+        for text in options("victim"):
+            panel.controls["victim"].value = text
+            assert "Not shown" not in panel.line.value and (text == "none" or f"The {text} victim predicts" in panel.line.value)
+        for preset in panel.tools.presets.children:
+            preset.click()
+            assert "Not shown" not in panel.line.value, preset.description
+
+    def test_the_presets_show_what_they_say(self):
+        cut, drowned, crafted = (augmentations.PRESETS[name] for name in augmentations.PRESETS)
+        left = [survival(each.batch, [each.outcome]) for each in map(augmentations.prepare, (cut, drowned))]
+        assert 0 < left[0].area.item() < 1 and left[1].area.item() == 1 and left[1].energy.item() < 0.5
+        assert crafted.trial.attack.surrogates
+
+    def test_photographs_are_poisoned_within_the_papers_bound(self):
+        """The bound of digits would make noise of them."""
+        trial = replace(SMALL, data="cifar(classes=10, limit=2000)", attack="gradient_matching").trial
+        assert trial.attack.eps == pytest.approx(16 / 255) and trial.data.limit == 2000
+        assert replace(SMALL, attack="gradient_matching").trial.attack.eps == pytest.approx(136 / 255)
+        assert replace(SMALL, data="digits(limit=300)", attack="noise").trial.attack.eps == pytest.approx(136 / 255)
+
+    @pytest.mark.parametrize(
+        ("largest", "factor"), [(1.0, 1), (0.53, 1), (0.4, 2), (16 / 255, 10), (8 / 255, 20), (1 / 255, 200), (0.0, 500)]
+    )
+    def test_a_change_is_magnified_as_far_as_it_can_be_read(self, largest, factor):
+        assert magnified(largest) == factor
+
+    def test_sliders_without_an_effect_are_disabled(self):
+        def off(**change):
+            return {field for field, widget in augmentations.explorer(replace(SMALL, **change)).controls.items() if widget.disabled}
+
+        assert off(augmentation="cutmix") == {"k", "share", "noise"}
+        assert off(augmentation="mixup(k=2) + laplace") == {"k", "probability", "share"}
+        assert off(augmentation="none", many=True) == {"k", "alpha", "probability", "share", "noise", "sample", "victim"}
+
     def test_every_attack_and_augmentation_is_shown(self):
         panel = augmentations.explorer(SMALL)
         for field in ("attack", "augmentation"):
@@ -410,12 +537,17 @@ def test_the_first_picture_does_not_wait_for_torchs_compiler(explorer, module, t
 import asyncio, sys
 from poisonlib.widgets import {explorer} as explorer
 async def first():
-    return bytes(explorer.explorer().picture.value)[1:4], {module!r} in sys.modules
+    panel = explorer.explorer()
+    while not panel.picture.value:
+        await asyncio.sleep(0.01)
+    return panel.picture.value[1:4], {module!r} in sys.modules
 print(*asyncio.run(first()))
+sys.stdout.flush()
+__import__('os')._exit(0)  # without waiting for the work that has begun
 """
     environment = {**os.environ, "POISONLIB_OUTPUTS": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == "b'PNG' False", done.stdout + done.stderr
+    assert done.stdout.strip() == "svg False", done.stdout + done.stderr
 
 
 def test_a_victim_is_trained_on_the_poisoned_set_once():

@@ -44,7 +44,7 @@ class TestPanel:
         monkeypatch.setattr(poisons, "render", lambda state: states.append(state) or Drawing((1.0, 1.0)))
         monkeypatch.setattr(poisons, "words", lambda state: state.view)
         panel = poisons.explorer()
-        wanted = {"view": "craft", "attack": "patch", "defence": "mixup(k=4)", "page": 1, "seed": 3}
+        wanted = {"view": "craft", "attack": "patch", "defence": "mixup(k=4)", "page": 1, "seed": 3, "epoch": 9}
         for field, value in wanted.items():
             panel.controls[field].value = value
         assert states == [State(**dict(list(wanted.items())[:n])) for n in range(len(wanted) + 1)]
@@ -79,6 +79,32 @@ class TestPanel:
     def test_there_is_no_other_view(self):
         with pytest.raises(ValueError, match="view='all': choose one of poisons, craft"):
             State(view="all")
+
+
+def test_every_option_of_every_menu_and_every_preset_is_shown():
+    panel = poisons.explorer(State(attack=ATTACKS["gradient_matching"], view="training"))
+    menus = {control.field: control.options for control in poisons.controls() if hasattr(control, "options")}
+    assert set(menus) == {"view", "attack", "defence"} and "noisy_sgd" in menus["defence"]
+    for field in ("defence", "view", "attack"):
+        for option in menus[field]:
+            panel.controls[field].value = option
+            assert "Not shown" not in panel.line.value and panel.picture.value.startswith("<svg"), (option, panel.line.value)
+    for preset in panel.tools.presets.children:
+        preset.click()
+        assert "Not shown" not in panel.line.value, preset.description
+
+
+def test_the_play_button_goes_through_the_victims_epochs():
+    panel = poisons.explorer(State(attack="patch", view="training"))
+    play = next(each for each in panel.tools.below.children if type(each).__name__ == "Play")
+    assert not play.disabled and (play.min, play.max) == (1, poisons.EPOCHS)
+    last, picture = panel.line.value, panel.picture.value
+    play.value = 1
+    assert panel.state.epoch == 1 and "after 1 of 3 epochs" in panel.line.value and panel.picture.value != picture
+    play.value = 3
+    assert panel.line.value == last, "there are three epochs here"
+    panel.controls["view"].value = "filters"
+    assert play.disabled and panel.controls["page"].disabled and not panel.controls["defence"].disabled
 
 
 @pytest.mark.parametrize("view", poisons.VIEWS)
@@ -211,7 +237,12 @@ class TestVictims:
         for kind, name in pictures.titles(state.trial).items():
             last = inside.victim(state.trial, kind).probabilities[-1]
             assert f"{name}: {last[goal.intended_class]:.0%} and {last[goal.source_class]:.0%}" in text
-        assert f"after 3 epochs, the average for {len(goal.images)} images" in text
+        assert f"after 3 of 3 epochs, the average for {len(goal.images)} images" in text
+        first = poisons.words(replace(state, epoch=1))
+        start = inside.victim(state.trial, "undefended").probabilities[0]
+        assert (
+            f"undefended: {start[goal.intended_class]:.0%} and {start[goal.source_class]:.0%}" in first and "after 1 of 3" in first
+        )
         assert "defended" not in pictures.titles(replace(state, defence="none").trial)
 
 

@@ -186,7 +186,7 @@ class TestRedraw:
         ledger, records = Ledger.open(), reference()
         for seed in range(5000):
             write(ledger, records[seed % len(records)], seed=1000 + seed)
-        panel = results.explorer(State(source="yours"))
+        panel = results.explorer(State(source="yours", table="none"))
         assert "5000 of 5000 trials" in panel.line.value
         for path in ledger.root.glob("??/*.json"):
             path.write_text("")
@@ -271,6 +271,51 @@ def legend(axis) -> list[str]:
     return [text.get_text().replace("\n", " ") for text in axis.get_legend().get_texts()]
 
 
+class TestMenus:
+    def test_it_opens_on_a_papers_table_with_its_values_and_ours(self):
+        below = results.explorer(QUICK).children[-1].value
+        claims = papers.load("strong_augmentation").table("table1").claims
+        first, second = below.split("</details>")[:2]
+        assert first.startswith("<details open><summary>Table 1 of strong_augmentation, as printed and as measured")
+        assert second.startswith("<details><summary>75 cells selected") and "not run" not in first
+        for spot in beside(results.prepare(QUICK).chosen, QUICK.table):
+            rate = measured(spot.ours[0], spot.claim.measure)
+            numbers = (
+                spot.claim.printed,
+                f"{100 * rate.value:.1f}",
+                f"{100 * rate.low:.1f} to {100 * rate.high:.1f}",
+                str(rate.trials),
+            )
+            assert spot.claim in claims and all(f">{number}</td>" in first for number in numbers)
+
+    def test_every_option_of_every_menu_and_every_preset_is_shown(self):
+        panel = results.explorer(QUICK)
+        menus = {control.field: control.options for control in results.controls() if hasattr(control, "options")}
+        assert set(menus) == {"view", "source", "attack", "data", "table", "dose", "find"}
+        for field, options in menus.items():
+            panel.show(replace(QUICK, view="dose") if field == "dose" else QUICK)
+            for option in options:
+                panel.controls[field].value = option
+                assert "Not shown" not in panel.line.value and panel.picture.value.startswith("<svg"), (field, option)
+        for preset in panel.tools.presets.children:
+            preset.click()
+            assert "Not shown" not in panel.line.value, preset.description
+
+    @pytest.mark.parametrize(
+        ("change", "used"),
+        [
+            ({}, {"table"}),
+            ({"table": "none"}, {"table", "rows"}),
+            ({"view": "dose"}, {"dose"}),
+            ({"view": "power"}, {"p1", "p2", "power", "cells"}),
+        ],
+    )
+    def test_controls_without_an_effect_are_disabled(self, change, used):
+        panel = results.explorer(replace(QUICK, **change))
+        on = {field for field, widget in panel.controls.items() if not widget.disabled}
+        assert on - {"view", "source", "attack", "data", "find"} == used
+
+
 class TestPictures:
     def test_the_trade_off_is_that_of_the_tables(self):
         """The same marks, intervals and colours as the notebooks' figure of the same points."""
@@ -323,7 +368,7 @@ class TestPictures:
 
     def test_every_row_of_a_forest_has_its_name_beside_its_interval(self):
         cells = results.prepare(QUICK).most(6)
-        left, right = results.render(replace(QUICK, rows=6)).axes
+        left, right = results.render(replace(QUICK, table="none", rows=6)).axes
         assert [(text.get_position()[1], text.get_text().replace("\n", " ")) for text in left.texts] == list(
             enumerate(names(cells))
         )

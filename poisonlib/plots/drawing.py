@@ -4,10 +4,13 @@ layout engine.
 
 import contextlib
 import gc
+import html
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from jaxtyping import Shaped
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -18,6 +21,15 @@ from .style import literal, style
 
 INCHES, DPI = (8.6, 3.7), 90
 SIZE = 9  # points of small print
+THEME = {  # colours in a figure, and what a page that is light or dark shows instead
+    "#0173b2": "var(--poisonlib-blue, #0173b2)",
+    "#000000": "var(--poisonlib-ink, #000000)",
+    "#1a1a1a": "var(--poisonlib-ink, #1a1a1a)",
+    "#262626": "var(--poisonlib-ink, #262626)",
+    "#4d4d4d": "var(--poisonlib-ink, #4d4d4d)",
+    "#cccccc": "var(--poisonlib-rule, #cccccc)",
+    "#ffffff": "var(--poisonlib-ground, #ffffff)",
+}
 
 
 class Drawing(Figure):
@@ -32,6 +44,21 @@ class Drawing(Figure):
         file = io.BytesIO()
         literal(self).savefig(file, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         return file.getvalue()
+
+    def svg(self, label: str, salt: str = "") -> str:
+        """The picture as an SVG element: sharp at any width, without a ground, and in the page's colours where it sets them.
+
+        ``label`` is its text for screen readers. Two pictures in one page need a ``salt`` each, which is part of their identities.
+        """
+        file = io.StringIO()
+        with rc_context({"svg.fonttype": "path", "svg.hashsalt": f"poisonlib{salt}", "image.composite_image": False}):
+            self.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        _, _, body = file.getvalue().partition("</metadata>")
+        body = re.sub("|".join(THEME), lambda found: THEME[found[0]], re.sub(r'<g id="[^"]*"', "<g", body))
+        width, height = (72 * inches for inches in self.get_size_inches())
+        look = f"width: 100%; max-width: {4 * width / 3:.0f}px; height: auto; fill: {THEME['#000000']}; stroke-linejoin: round"
+        head = f'role="img" aria-label="{html.escape(label)}" viewBox="0 0 {width:g} {height:g}" style="{look}"'
+        return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {head}>{body.partition("</defs>")[2]}'
 
     def _repr_png_(self) -> bytes:
         """A smaller PNG for notebooks, which keep it: 256 colours take a third of the space."""
@@ -61,7 +88,7 @@ def tiles(
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left = i * pitch
         extent = (left, left + side, top + side, top)
-        axis.imshow(shown(image).numpy(), extent=extent, interpolation="nearest", vmin=0, vmax=1, aspect="auto")
+        axis.imshow(shown(image).numpy(), extent=extent, interpolation="none", vmin=0, vmax=1, aspect="auto")
         axis.text(left + side / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=SIZE, linespacing=1.15)
     axis.axis(limits)
 

@@ -11,12 +11,18 @@ from ._state import VICTIMS
 from ._state import State as State
 from ._state import prepare as prepare
 from ._state import surviving as surviving
+from ._state import useful as useful
 from ._words import notice
 from ._words import samples_words as samples_words
 from ._words import words as words
 
 DATA = ("digits", "cifar(classes=10, limit=2000)", "cifar(classes=100, limit=2000)", "tinyimagenet(classes=(0, 10))")
 LIVE = 100  # samples in the panel's histograms, which are drawn while somebody waits
+PRESETS = {
+    "CutMix cuts the trigger": State(augmentation="cutmix", sample=1),
+    "4-way mixup drowns it": State(augmentation="mixup", k=4),
+    "A poison that only an optimiser finds": State(attack="gradient_matching", augmentation="none"),
+}
 
 
 def controls() -> list[Control]:
@@ -52,4 +58,6 @@ def explorer(state: State | None = None) -> Panel:
         render=lambda each: samples(each, LIVE) if each.many else render(each),
         words=lambda each: samples_words(each, LIVE) if each.many else words(each),
         notice=notice,
+        useful=useful,
+        presets=PRESETS,
     )

@@ -24,9 +24,10 @@ def render(state: State) -> Drawing:
     example, figure = prepare(state), Drawing()
     images, weights, partners = example.batch, example.outcome.weights, example.partners
     stage = figure.stage(0.01, 0.0, 0.74, 1.0, wide=4.5)
-    change = 0.5 + 5 * images.perturbation  # ten times the change, in a range from -1 to 1
+    factor = magnified(images.perturbation.abs().max().item())
+    change = 0.5 + factor * images.perturbation / 2
     augmented = fill(f"augmented: {_applied(state)}", LINE, max_lines=LINES, break_on_hyphens=False)
-    titles = [f"clean: {example.own_class}", f"poisoned: {example.own_class}", "change × 10", augmented]
+    titles = [f"clean: {example.own_class}", f"poisoned: {example.own_class}", f"change × {factor:g}", augmented]
     predicted = [f"\npredicted: {each}" if each else "" for each in example.predictions]
     heads = [title + line for title, line in zip(titles, [*predicted[:2], "\ngrey: none", predicted[2]], strict=True)]
     tiles(stage, [images.clean[0], images.poisoned[0], change, example.outcome.image], heads, top=0.5)
@@ -35,6 +36,12 @@ def render(state: State) -> Drawing:
     tiles(stage, [images.poisoned[i] for i in partners], shares, top=2.06, side=0.55, pitch=0.64)
     _label_bars(figure.add_axes((0.84, 0.12, 0.145, 0.72)), example)
     return figure
+
+
+def magnified(largest: float) -> float:
+    """By how much a change of at most ``largest`` (pixels in [0, 1]) is multiplied to be seen: 1, 2, 5, 10, ..., never beyond 1."""
+    steps = [mantissa * 10.0**power for power in range(3) for mantissa in (1, 2, 5)]
+    return max((step for step in steps if step * largest <= 1), default=1.0)
 
 
 def _applied(state: State) -> str:

@@ -64,15 +64,25 @@ class State:
 
     def _sliders(self, name: str) -> dict:
         """The values of the sliders that are arguments of one of this package's augmentations."""
-        if name not in augment.names():
-            return {}
-        arguments = {field.name for field in fields(registry.find(augment.__name__, Augment, name))}
-        return {theirs: getattr(self, ours) for theirs, ours in SLIDERS.items() if theirs in arguments}
+        return {theirs: getattr(self, ours) for theirs, ours in SLIDERS.items() if theirs in _arguments(name)}
 
     @property
     def label(self) -> str:
         """The augmentation with all values that differ from their defaults."""
         return " + ".join(registry.label(part) for part in self.pipeline.parts) or "no augmentation"
+
+
+def _arguments(name: str) -> set[str]:
+    """The arguments of one of this package's augmentations; of none for an augmentation from elsewhere."""
+    return {field.name for field in fields(registry.find(augment.__name__, Augment, name))} if name in augment.names() else set()
+
+
+def useful(state: State) -> set[str]:
+    """The fields that have an effect in a state: sliders by the augmentation's arguments, unless the text gives these."""
+    calls = [] if state.augmentation in ("none", "") else registry.parse(state.augmentation)
+    taken = {theirs for name, given in calls for theirs in _arguments(name) - set(given)}
+    sliders = {ours for theirs, ours in SLIDERS.items() if theirs in taken}
+    return {"data", "attack", "augmentation", "image", "seed", "many"} | sliders | (set() if state.many else {"sample", "victim"})
 
 
 @dataclass(frozen=True)

@@ -99,13 +99,16 @@ def craft(source: Trial) -> Drawing:
     return figure
 
 
-def training(trial: Trial) -> Drawing:
-    """For each victim, the probabilities of the targets' intended class, source class and largest other class after each epoch."""
+def training(trial: Trial, epoch: int) -> Drawing:
+    """For each victim, the probabilities of the targets' intended class, source class and largest other class after each epoch.
+
+    The epochs after ``epoch`` are pale.
+    """
     kinds, figure = titles(trial), Drawing(INCHES)
     goal = inside.poison(inside.known(trial))[1]
     for place, (kind, title) in enumerate(kinds.items()):
         axis = figure.add_axes((0.07 + place * 0.93 / len(kinds), 0.28, 0.93 / len(kinds) - 0.035, 0.58))
-        _epochs(axis, inside.victim(trial, kind).probabilities, goal)
+        _epochs(axis, inside.victim(trial, kind).probabilities, goal, epoch)
         axis.tick_params(labelleft=not place)
         axis.set_title(textwrap.fill(title, 34), fontsize=SIZE, y=1.0)  # y saves matplotlib the search for a free place
         _axis_labels(axis, "epoch", "" if place else "target's probability")
@@ -113,13 +116,19 @@ def training(trial: Trial) -> Drawing:
     return figure
 
 
-def _epochs(axis: Axes, values: Float[Tensor, "epochs k"], goal: Goal) -> None:
+def _epochs(axis: Axes, values: Float[Tensor, "epochs k"], goal: Goal, epoch: int) -> None:
     rest = [i for i in range(values.shape[1]) if i not in (goal.intended_class, goal.source_class)]
-    epochs = range(1, len(values) + 1)
-    axis.plot(epochs, values[:, goal.intended_class].numpy(), color=POISONED, label="intended class")
-    axis.plot(epochs, values[:, goal.source_class].numpy(), color=CLEAN, label="source class")
+    curves = {
+        "intended class": (values[:, goal.intended_class], POISONED, "-"),
+        "source class": (values[:, goal.source_class], CLEAN, "-"),
+    }
     if rest:
-        axis.plot(epochs, values[:, rest].amax(1).numpy(), color=REST, linestyle="--", label="largest other class")
+        curves["largest other class"] = values[:, rest].amax(1), REST, "--"
+    last = min(max(epoch, 1), len(values))
+    for label, (curve, colour, dash) in curves.items():
+        axis.plot(range(1, last + 1), curve[:last].numpy(), dash, color=colour, label=label)
+        axis.plot(last, curve[last - 1].item(), "o", color=colour, ms=5)
+        axis.plot(range(last, len(values) + 1), curve[last - 1 :].numpy(), dash, color=colour, alpha=0.2)
     axis.set(xlim=(1, max(len(values), 2)), ylim=(-0.02, 1.02), yticks=(0, 0.5, 1))
     axis.set_xticks((1, len(values) // 2, len(values)))
 

@@ -62,17 +62,18 @@ def _transfer(source: Trial) -> str:
     )
 
 
-def training(trial: Trial) -> str:
-    """What `_pictures.training` shows: the probabilities after the last epoch."""
+def training(trial: Trial, epoch: int) -> str:
+    """What `_pictures.training` shows: the probabilities after an epoch, or after the last if there are fewer."""
     goal, true, intended = _named(inside.known(trial))
-    found = {name: inside.victim(trial, kind).probabilities[-1] for kind, name in _pictures.titles(trial).items()}
+    last = min(max(epoch, 1), trial.recipe.epochs)
+    found = {name: inside.victim(trial, kind).probabilities[last - 1] for kind, name in _pictures.titles(trial).items()}
     of = f"the average for {len(goal.images)} images" if len(goal.images) > 1 else "for the target"
     said = [
         f"{name}: {_percent(each, goal.intended_class)} and {_percent(each, goal.source_class)}" for name, each in found.items()
     ]
     return (
-        f"Probabilities of the intended class {intended} and the source class {true} after {trial.recipe.epochs} epochs, {of}: "
-        f"{'; '.join(said)}."
+        f"Probabilities of the intended class {intended} and the source class {true} after {last} of {trial.recipe.epochs} epochs, "
+        f"{of}: {'; '.join(said)}."
     )
 
 

@@ -13,12 +13,21 @@ from .._controls import Choice, Control, Real, Whole, Words
 from .._panel import Panel, message
 from . import _listing, _pictures
 from ._records import AUTO, load, sources
-from ._state import ALL, NONE
+from ._state import ALL, FIRST_TABLE, NONE, useful
 from ._state import VIEWS as VIEWS
 from ._state import State as State
 from ._state import prepare as prepare
 from ._words import LINES, notice
 from ._words import words as words
+
+PRESETS = {
+    "Strong augmentation, Table 1": State(table=FIRST_TABLE),
+    "Strong augmentation, Table 2": State(table="strong_augmentation table2"),
+    "DP-InstaHide, Table 5": State(table="dp_instahide table5"),
+    "What a defence costs": State(view="trade-off", attack="patch"),
+    "More poison, more success": State(view="dose"),
+    "How many trials it takes": State(view="power"),
+}
 
 
 def render(state: State) -> Drawing:
@@ -38,9 +47,15 @@ def render(state: State) -> Drawing:
 
 
 def listing(state: State, rows: int = _listing.ROWS) -> str:
-    """The first ``rows`` selected cells as an HTML table; "" if no cell is selected."""
+    """What is selected as HTML tables that unfold: a paper's table with its values and ours, and the first ``rows`` cells.
+
+    "" if no cell is selected.
+    """
     chosen = prepare(state).chosen
-    return _listing.as_html(chosen, rows) if chosen else ""
+    if not chosen:
+        return ""
+    table = beside(chosen, state.table) if state.view == "forest" and state.table != NONE else []
+    return (_listing.printed_html(table) if table else "") + _listing.as_html(chosen, rows)
 
 
 def save(state: State, name: str = "results", suffix: str = "csv") -> Path:
@@ -79,7 +94,7 @@ def explorer(state: State | None = None) -> Panel:
         picture, below.value = render(each), listing(each)
         return picture
 
-    panel = Panel(state or State(), controls(), drawn, words, notice)
+    panel = Panel(state or State(), controls(), drawn, words, notice, useful=useful, presets=PRESETS)
     panel.children = (*panel.children, ipywidgets.HBox([_button(panel, "csv", "CSV"), _button(panel, "tex", "LaTeX")]), below)
     return panel
 
@@ -92,7 +107,7 @@ def _button(panel: Panel, suffix: str, kind: str) -> ipywidgets.Button:
         try:
             panel.say(f"Saved: {save(panel.state, suffix=suffix)}")
         except Exception as error:
-            panel.say(f"Not saved: {message(error)}")
+            panel.say(f"Not saved: {message(error)}", "error")
 
     button.on_click(pressed)
     return button

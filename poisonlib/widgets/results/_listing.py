@@ -9,7 +9,9 @@ import pandas as pd
 
 from ... import files, paths
 from ...papers import Point
-from ...papers.cells import PARTS, Cell, differs, point
+from ...papers.belonging import Beside
+from ...papers.cells import PARTS, Cell, differs, measured, point
+from ...papers.statistics import Estimate
 
 ROWS = 30
 CELL = "padding: 0 0.6em; text-align: {}"
@@ -33,7 +35,7 @@ def _row(cell: Cell, measured: Point) -> dict:
     }
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[float | None]) -> float:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else float("nan")
 
@@ -61,30 +63,47 @@ def _percent(share: float) -> str:
 
 @functools.lru_cache(maxsize=32)
 def as_html(cells: tuple[Cell, ...], rows: int = ROWS) -> str:
-    """The first ``rows`` cells as an HTML table. The caption says what all cells have in common, and how many are not shown."""
+    """The first ``rows`` cells as an HTML table that unfolds. It is headed by what all cells have in common, and how many are left
+    out.
+    """
     left, common = max(len(cells) - rows, 0), [part for part in PARTS[2:] if not differs(part, cells)]
     table = printed(cells[:rows]).drop(columns=common)
     said = f"{len(cells)} cells selected" + (f"; {left} are not shown here, but exported" if left else "")
     said += "".join(f" · {getattr(cells[0].setting, part)}" for part in common)
-    heads = "".join(f'<th scope="col" style="{_look(name)}">{html.escape(name)}</th>' for name in table.columns)
-    body = "".join(_html_row(list(table.columns), row) for row in table.itertuples(index=False, name=None))
+    return _folded(said, list(table.columns), list(table.itertuples(index=False, name=None)), PARTS)
+
+
+def printed_html(spots: Sequence[Beside]) -> str:
+    """A paper's table, a row for each of its values, with ours beside it; open at first."""
+    lines = [(spot.claim, measured(cell, spot.claim.measure) if cell else None) for spot in spots for cell in spot.ours or (None,)]
+    rows = [(claim.row, claim.column, claim.printed, *_ours(rate)) for claim, rate in lines]
+    about = spots[0].claim
+    columns = ["row", "column", "paper", "ours %", "95 % interval", "n"]
+    return _folded(f"{about.place} of {about.paper}, as printed and as measured", columns, rows, columns[:2], " open")
+
+
+def _ours(rate: Estimate | None) -> tuple[str, str, str]:
+    if rate is None:
+        return "not run", "", ""
+    return _percent(rate.value), f"{_percent(rate.low)} to {_percent(rate.high)}", str(rate.trials)
+
+
+def _folded(said: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[str], is_open: str = "") -> str:
+    """A table that unfolds below what is said of it. ``words``: the columns that are aligned to the left."""
+    looks = [CELL.format("left" if name in words else "right") for name in columns]
+    heads = "".join(f'<th scope="col" style="{look}">{html.escape(name)}</th>' for name, look in zip(columns, looks, strict=True))
+    body = "".join(_html_row(row, looks) for row in rows)
     return (
-        f'<div style="overflow-x: auto"><table style="font-size: 90%; line-height: 1.3"><caption>{html.escape(said)}</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<details{is_open}><summary>{html.escape(said)}</summary>"
+        f'<div style="overflow-x: auto"><table style="font-size: 90%; line-height: 1.3">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></details>"
     )
 
 
-def _html_row(columns: list[str], row: tuple[str, ...]) -> str:
-    first = f'<th scope="row" style="{_look(columns[0])}; font-weight: normal">{html.escape(row[0])}</th>'
-    return (
-        f"<tr>{first}"
-        + "".join(f'<td style="{_look(name)}">{html.escape(value)}</td>' for name, value in zip(columns[1:], row[1:], strict=True))
-        + "</tr>"
-    )
-
-
-def _look(column: str) -> str:
-    return CELL.format("left" if column in PARTS else "right")
+def _html_row(row: Sequence[str], looks: Sequence[str]) -> str:
+    first = f'<th scope="row" style="{looks[0]}; font-weight: normal">{html.escape(row[0])}</th>'
+    others = zip(row[1:], looks[1:], strict=True)
+    return "".join(["<tr>", first, *(f'<td style="{look}">{html.escape(value)}</td>' for value, look in others), "</tr>"])
 
 
 def as_latex(cells: Sequence[Cell]) -> str:

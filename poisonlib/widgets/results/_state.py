@@ -9,6 +9,7 @@ from ._records import AUTO, load
 
 VIEWS = ("forest", "trade-off", "dose", "power")
 ALL, NONE = "all", "none"
+FIRST_TABLE = "strong_augmentation table1"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class State:
     attack: str = ALL  # the name of an attack
     data: str = ALL  # a data set as the table of cells shows it
     find: str = ""  # only cells whose description contains this
-    table: str = NONE  # a paper and its table, shown in the forest: "strong_augmentation table1"
+    table: str = FIRST_TABLE  # a paper and its table, beside which the forest shows ours; or "none"
     dose: str = "poison rate"
     rows: int = 12  # cells in a forest or a trade-off
     p1: float = 0.5  # two success rates that planned trials are to tell apart
@@ -32,6 +33,13 @@ class State:
         for field, choices in (("view", VIEWS), ("dose", tuple(DOSES)), ("table", (NONE, *tables()))):
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field}={getattr(self, field)!r}: choose one of {', '.join(choices)}")
+
+
+def useful(state: State) -> set[str]:
+    """The fields that have an effect in a state."""
+    forest = {"table"} if state.table != NONE else {"table", "rows"}
+    views = {"forest": forest, "trade-off": {"rows"}, "dose": {"dose"}, "power": {"p1", "p2", "power", "cells"}}
+    return {"view", "source", "attack", "data", "find"} | views[state.view]
 
 
 @dataclass(frozen=True)
