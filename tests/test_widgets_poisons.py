@@ -81,14 +81,11 @@ class TestPanel:
             State(view="all")
 
 
-def test_every_option_of_every_menu_and_every_preset_is_shown():
-    panel = poisons.explorer(State(attack=ATTACKS["gradient_matching"], view="training"))
-    menus = {control.field: control.options for control in poisons.controls() if hasattr(control, "options")}
-    assert set(menus) == {"view", "attack", "defence"} and "noisy_sgd" in menus["defence"]
-    for field in ("defence", "view", "attack"):
-        for option in menus[field]:
-            panel.controls[field].value = option
-            assert "Not shown" not in panel.line.value and panel.picture.value.startswith("<svg"), (option, panel.line.value)
+def test_every_view_and_every_preset_is_shown():
+    panel = poisons.explorer(State(attack=ATTACKS["gradient_matching"]))
+    for view in poisons.VIEWS:
+        panel.controls["view"].value = view
+        assert "Not shown" not in panel.line.value and panel.picture.value.startswith("<svg"), (view, panel.line.value)
     for preset in panel.tools.presets.children:
         preset.click()
         assert "Not shown" not in panel.line.value, preset.description
