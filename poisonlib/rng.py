@@ -33,7 +33,7 @@ def seeded(seed: int, *purpose, device="cpu"):
     place, own = torch.device(device), derive(seed, *purpose)
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        with torch.random.fork_rng([place] if place.type == "cuda" else [], device_type="cuda"):
             torch.manual_seed(own)
             random.seed(own)
             np.random.seed(own % 2**32)

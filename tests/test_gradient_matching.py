@@ -164,7 +164,8 @@ def misalignments(attack, threat_model, x, goal, sampled, noise):
     aware, values, rest = attack.adaptive == "augmented", [], x
     parts = threat_model.augment.parts + (threat_model.defence.parts if aware else ())
     one_hot = torch.eye(len(threat_model.train.classes)).double()
-    for clean, views in sampled:
+    for clean, classes, views in sampled:
+        assert torch.equal(classes, threat_model.train.labels[clean])
         mine, rest = rest[: attack.batch_size], rest[attack.batch_size :]
         for trained in threat_model.surrogates:
             network = copy.deepcopy(trained).double().eval()
@@ -594,7 +595,7 @@ def test_clean_images_are_distinct_and_others_in_each_step(asked, get):
     base, goal = attack.choose(threat_model, 0)
     sampled = Matching(attack, threat_model, base.ids, goal).sample_params(4, stream(0))
     assert [len(parts) for parts in sampled] == [2] * 4
-    batches = [clean for parts in sampled for clean, _ in parts]
+    batches = [clean for parts in sampled for clean, *_ in parts]
     assert all(len(clean.unique()) == get and clean.min() >= 0 and clean.max() < 48 for clean in batches)
     assert len({tuple(clean.tolist()) for clean in batches}) == 8
     sizes = [len(params["partner"]) for parts in sampled for _, (params,) in parts]

@@ -15,6 +15,7 @@ from poisonlib.augment import pipeline
 from poisonlib.experiments.spec import Trial
 from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe
+from poisonlib.training.batches import Batch
 from poisonlib.training.fit import Pixels, _update
 from poisonlib.training.lookahead import Lookahead
 from poisonlib.training.muon import COEFFICIENTS, Muon, orthogonal
@@ -410,7 +411,7 @@ def one_update(train, network, recipe, at):
     set_rates(optimizer, 0.0)
     update = _update(network, Pixels(train), recipe, optimizer, None, Numerics(), stream(0))
     parts = pipeline("none")
-    return update(parts, at, parts.sample_params(len(at), train.shape, stream(0)))
+    return update(parts, Batch(at, parts.sample_params(len(at), train.shape, stream(0))))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

@@ -75,7 +75,8 @@ class BatchNorm:
         return self.linear(g, weight, bias)
 
     def backward(self, g, x, weight, bias):
-        statistics = self.mean, self.variance, None, None, False, self.eps
+        empty = self.mean.new_empty(0)  # saved statistics, of which there are none in eval mode; CUDA's kernel refuses None
+        statistics = self.mean, self.variance, empty, empty, False, self.eps
         return torch.ops.aten.native_batch_norm_backward(g, x, weight, *statistics, [True, True, True])
 
 

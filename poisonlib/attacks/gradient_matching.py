@@ -169,15 +169,19 @@ class Matching:
             self.targets = [target_gradient(network, goal.images, goal.intended_class) for network in self.networks]
         self.batch_size = attack.batch_size
 
-    def sample_params(self, steps: int, generator: torch.Generator) -> list[list[tuple[Tensor, list[Params]]]]:
-        """For every step and part: positions of the clean images to mix with, and the parameters of the augmentations."""
+    def sample_params(self, steps: int, generator: torch.Generator) -> list[list[tuple[Tensor, Tensor, list[Params]]]]:
+        """For every step and part: positions (where the images are) and labels of the clean images to mix with, and the parameters
+        of the augmentations.
+        """
         device, n = self.labels.device, len(self.train)
         parts = [len(part) for part in self.labels.split(self.batch_size)]
         clean = [torch.randperm(n, generator=generator)[: self.clean_images].clone() for _ in range(steps * len(parts))]
         sizes = [size + self.clean_images for size in parts] * steps
         views = self.views.sample_batches(sizes, self.train.shape, generator, device)
-        pairs = list(zip(torch.stack(clean).to(device), views, strict=True))
-        return [pairs[i : i + len(parts)] for i in range(0, len(pairs), len(parts))]
+        positions = torch.stack(clean)
+        labels = self.train.labels[positions.to(device)]
+        sampled = list(zip(positions.to(self.train.images.device), labels, views, strict=True))
+        return [sampled[i : i + len(parts)] for i in range(0, len(sampled), len(parts))]
 
     def value_and_grad(
         self, x: Float[Tensor, "m c h w"], params, noise: torch.Generator
@@ -188,21 +192,21 @@ class Matching:
         values, gradients = zip(*results, strict=True)
         return torch.stack(values).mean(), torch.cat(gradients)
 
-    def _part(self, x, y, clean, params, noise) -> tuple[Tensor, Tensor]:
+    def _part(self, x, y, clean, classes, params, noise) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
         results = []
         for network, target in zip(self.networks, self.targets, strict=True):
-            seen, labels = self._augmented(network, x, y, clean, params, noise)
+            seen, labels = self._augmented(network, x, y, clean, classes, params, noise)
             value, gradient = self._matched(network, target, seen.detach(), labels, noise)
             results.append((value, *torch.autograd.grad(seen, x, gradient)))
         values, gradients = zip(*results, strict=True)
         return torch.stack(values).mean(), torch.stack(gradients).sum(0)
 
-    def _augmented(self, network, x, y, clean, params, noise) -> tuple[Tensor, Tensor]:
+    def _augmented(self, network, x, y, clean, classes, params, noise) -> tuple[Tensor, Tensor]:
         """The poisons as the network sees them: first in a batch with the clean images that they are mixed with."""
         joint, labels = x, y
         if self.clean_images:
-            others = F.one_hot(self.train.labels[clean], y.shape[1]).float()
+            others = F.one_hot(classes, y.shape[1]).float()
             joint, labels = torch.cat([x, to_float(self.train.pixels(clean))]), torch.cat([y, others])
         seen, labels = self.views.apply(joint, labels, params, noise, lambda x, y: self._per_sample_loss(network, x, y))
         return seen[: len(x)], labels[: len(x)]

@@ -55,5 +55,7 @@ class CutMix(Augment):
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
         h, w = x.shape[2:]
         share = area(params["box"]).to(y.dtype) / (h * w)
-        mixed = torch.where(inside(params["box"], h, w), x[params["partner"]], x)
-        return mixed, (1 - share) * y + share * y[params["partner"]]
+        box = inside(params["box"], h, w).to(x.dtype)
+        other_x, other_y = (values.index_select(0, params["partner"]) for values in (x, y))
+        # Weights of 0 and 1 choose as `torch.where` does, with the same bits and in less time.
+        return torch.lerp(x, other_x, box), (1 - share) * y + share * other_y

@@ -26,7 +26,8 @@ class Flip(Augment):
     def apply(
         self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        return torch.where(params["flip"][:, None, None, None], x.flip(-1), x), y
+        mirrored = params["flip"].to(x.dtype)[:, None, None, None]
+        return torch.lerp(x, x.flip(-1), mirrored), y  # weights of 0 and 1: faster than `torch.where`, with the same bits
 
     def views(self, shape: tuple[int, int, int]) -> int:
         """Two: as it is, and mirrored."""

@@ -112,13 +112,36 @@ class ImageSet:
             digest.update(_bytes(part))
         return digest.hexdigest()[:32]
 
+    @property
+    def resident(self) -> bool:
+        """Whether the images are on the device, too."""
+        return self.images.device == self.device
+
     def pixels(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"]) -> Integer[Tensor, "m c h w"]:
-        """The stored images at these positions (or where the mask is true), on the set's device."""
-        return self.images[index.to(self.images.device)].to(self.device)
+        """The stored images at these positions (or where the mask is true), on the set's device.
+
+        Where images are beside a CUDA device, positions on the host spare waiting for the device: see `buffer`.
+        """
+        if self.resident:
+            return self.images[index]
+        rows = index.to(self.images.device)
+        rows = rows.nonzero().squeeze(1) if rows.dtype == torch.bool else rows
+        return torch.index_select(self.images, 0, rows, out=self.buffer(len(rows))).to(self.device, non_blocking=True)
+
+    def buffer(self, n: int) -> Integer[Tensor, "n c h w"]:
+        """Memory for n images on their way to a CUDA device, page-locked, so that the copy does not wait for the device."""
+        locked = self.device.type == "cuda"
+        return torch.empty((n, *self.shape), dtype=self.images.dtype, device=self.images.device, pin_memory=locked)
 
     def take(self, index: Int64[Tensor, " m"] | Bool[Tensor, " n"]) -> "ImageSet":
         """The subset at these positions (or where the mask is true), in that order."""
         return replace(self, images=self.pixels(index), labels=self.labels[index], ids=self.ids[index], reopen=None)
+
+    def kept(self, mask: Bool[Tensor, " n"]) -> "ImageSet":
+        """The subset where the mask is true. Images that are beside the device stay there, unlike those of `take`."""
+        rows = mask.nonzero().squeeze(1)
+        images = self.images[rows.to(self.images.device)]
+        return replace(self, images=images, labels=self.labels[rows], ids=self.ids[rows], reopen=None)
 
     def of_class(self, label: int) -> "ImageSet":
         """The subset of one class."""

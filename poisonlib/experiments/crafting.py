@@ -13,7 +13,7 @@ from ..models import Network
 from ..rng import derive
 from . import provenance
 from .cache import Cache, Content
-from .environment import choose
+from .environment import choose, current
 from .networks import fetch_network, images
 from .record import CraftReport
 from .spec import Defence, Trial
@@ -83,8 +83,9 @@ def fetch_craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
 
 def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
     """The poison and the goal of a trial, crafted now or read from the cache."""
-    with training.settings(trial.numerics):
-        crafted = fetch_craft(trial, choose(device), Cache.open())
+    place = choose(device)
+    with current(place), training.settings(trial.numerics):
+        crafted = fetch_craft(trial, place, Cache.open())
     return crafted.poison, crafted.goal
 
 

@@ -1,5 +1,6 @@
 """Where a trial runs: device, library versions, commit, and how much memory it takes."""
 
+import contextlib
 import functools
 import os
 import platform
@@ -21,6 +22,11 @@ class Environment:
     python: str
     poisonlib: str
     commit: str | None
+
+
+def current(device: torch.device) -> contextlib.AbstractContextManager:
+    """Inside the block, a CUDA device is the process's current one: several of torch's calls take no other, or want one chosen."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -23,7 +23,7 @@ READERS = {
     "data": data.source,
     "model": models.load,
     "recipe": training.load,
-    "numerics": lambda numerics: numerics,
+    "numerics": training.Numerics.load,
     "extractor": lambda extractor: extractor,
 }
 Attackers = str | Sequence[Extractor | models.Model | str]
@@ -46,9 +46,9 @@ def grid(
     ``starts``: victims of each goal and its poisons, which differ in their initial weights and batches; tables take their mean.
     Cells share their seeds, so the rows of a table are paired. Attacks and defences are names such as ``"cutmix"`` or
     ``"my_package.MyAugment(k=3)"``, or objects. Those given as text start from the profile's values for them; an adaptive attack
-    without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=`` and ``recipe=``
-    as text or objects, ``numerics=`` and ``extractor=`` as objects; an extractor follows the network unless it is given.
-    ``data=""``, as notebooks have it, keeps the profile's.
+    without a defence to adapt to is the basic one. ``changes`` replace parts of the profile: ``data=``, ``model=``, ``recipe=``
+    and ``numerics=`` (``"bf16(graph=True)"``) as text or objects, ``extractor=`` as an object; an extractor follows the network
+    unless it is given. ``data=""``, as notebooks have it, keeps the profile's.
 
     ``attacker``: from what the attacker's networks start, if not from what the victim does: ``"white box"`` (the victim's
     extractor), ``"grey box"`` (another start of it), or a list of architectures, by name too, and extractors, one for each of the

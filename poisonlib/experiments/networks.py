@@ -13,19 +13,19 @@ from ..rng import derive
 from ..training import Numerics
 from . import provenance
 from .cache import Cache, Content
-from .environment import choose
+from .environment import choose, current
 from .extractor import Extractor, Origin
 from .record import Weights
 from .spec import Defence, Trial
 
-IMAGE_SHARE = 0.5  # of a GPU's memory, for images
+IMAGE_SHARE = 0.5  # for images, of the memory of a GPU that is free: other processes may use it, too
 
 
 @functools.lru_cache(maxsize=8)
 def images(source: data.Data, split: str, device: torch.device) -> ImageSet:
     """A split of a data set, read once a process: on the device, or beside it where a poisoned copy would not fit, too."""
     found = data.load(source, split)
-    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else math.inf
+    room = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
     return found.to(device) if 2 * found.images.nbytes < IMAGE_SHARE * room else found.beside(device)
 
 
@@ -56,8 +56,9 @@ def weights_of(trial: Trial, device: torch.device, cache: Cache) -> tuple[Weight
 
 def pretrain(extractor: Extractor, numerics: Numerics, device: str = "auto") -> Weights:
     """Pretrain an extractor ahead of the trials that need it, unless it is in the cache of the output folder already."""
-    with training.settings(numerics):
-        note = fetch_extractor(extractor.resolved(), numerics, choose(device), Cache.open())[1]
+    place = choose(device)
+    with current(place), training.settings(numerics):
+        note = fetch_extractor(extractor.resolved(), numerics, place, Cache.open())[1]
     return Weights(extractor.label, note["digest"], note["accuracy"])
 
 

@@ -21,7 +21,7 @@ from .ledger import Ledger, read
 from .record import Records
 from .schedule import DAMAGED, FAILED, Costs, Schedule, outstanding
 from .spec import Trial
-from .validation import validate_data
+from .validation import validate_data, validate_device
 from .workers import Worker, devices, luggage
 
 Reply = tuple[Trial, dict]  # see `attempt`
@@ -67,6 +67,7 @@ def run(
     if jobs:
         costs = Costs(() if hours is None else ledger.summaries(), place)
         schedule = Schedule(jobs, costs.least, hours)
+        validate_device([trial for trial, _ in jobs], place)
         validate_data([trial for trial, _ in jobs])
         _prepare(ledger)
         how = (schedule, place, ledger, again)

@@ -14,7 +14,7 @@ from ..models import Network
 from . import provenance
 from .cache import Cache
 from .crafting import fetch_craft
-from .environment import environment, peak_memory, reset_peak_memory
+from .environment import current, environment, peak_memory, reset_peak_memory
 from .networks import fetch_network, images, trained, weights_of
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
@@ -22,6 +22,11 @@ from .spec import Trial, canonical
 
 def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = False) -> Record:
     """The trial's record. ``keep`` says that another trial needs the same victim; victims of clean controls are always kept."""
+    with current(device):
+        return _record(trial, device, cache, keep)
+
+
+def _record(trial: Trial, device: torch.device, cache: Cache, keep: bool) -> Record:
     clock = Clock()
     reset_peak_memory(device)
     with training.settings(trial.numerics):
@@ -72,7 +77,7 @@ def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> 
     if removed == len(train):
         raise ValueError(f"{trial.defence.label}: the filter removed all {len(train)} images, and nothing is left to train on")
     curve = None if auc is None else (tuple(fpr), tuple(tpr))
-    return train.take(keep), FilterReport(removed, caught, auc, curve)
+    return train.kept(keep), FilterReport(removed, caught, auc, curve)
 
 
 def failure(description: dict) -> str:

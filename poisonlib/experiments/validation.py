@@ -69,6 +69,12 @@ def _validate_origins(trial: Trial) -> None:
         )
 
 
+def validate_device(trials: Iterable[Trial], device: torch.device) -> None:
+    """Raises ValueError where a trial cannot run on a device."""
+    if device.type != "cuda" and any(trial.numerics.graph for trial in trials):
+        raise ValueError(f"graph=True on device {device}: CUDA graphs need a CUDA device")
+
+
 def validate_data(trials: Iterable[Trial]) -> None:
     """Raises ValueError where a network, an attack, an augmentation, a filter or a step cannot work on a trial's images."""
     for trial in {canonical(trial.describe() | {"seed": 0}): trial for trial in trials}.values():

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..augment import Params, Pipeline
+from ..augment import Pipeline
 from ..augment import pipeline as read_pipeline
 from ..data import ImageSet
 from ..models import Network
 from ..rng import seeded, stream
 from ..tensors import to_float
+from .batches import Batch, fetched
 from .graph import Replay
 from .lookahead import Lookahead
 from .numerics import Numerics
@@ -24,7 +25,7 @@ from .views import Views, kept_features
 
 SMALLEST_BATCH = 16  # a smaller last batch of an epoch is dropped: batch statistics and k-way mixes need several images
 
-Update = Callable[[Pipeline, Tensor, list[Params]], Tensor]
+Update = Callable[[Pipeline, Batch], Tensor]
 
 
 def fit(network: Network, train: ImageSet, recipe: Recipe, **choices) -> Tensor:
@@ -58,8 +59,6 @@ def epochs(
     optimizer = make_optimizer(recipe, trained.parameters(), network.head.parameters())
     order, sampling = stream(seed, "order"), stream(seed, "augmentation")
     noise = stream(seed, "noise", device=train.device)
-    if numerics.graph and train.images.device != train.device:
-        raise ValueError(f"graph=True, but the images are too many for {train.device} and stay on {train.images.device}")
     views = kept_features(network, train, recipe, pipeline, step, numerics)
     update = _update(views.head if views else network, views or Pixels(train), recipe, optimizer, step, numerics, noise)
     update = Replay(update, network, optimizer, noise) if numerics.graph else update
@@ -70,12 +69,12 @@ def epochs(
             _set_modes(network, recipe)
             active, losses = pipeline.at(epoch, recipe.epochs), []
             batches = _batches(train, ids, sizes, active, epoch, order, sampling)
-            active, batches = views.shown(batches) if views else (active, batches)
+            active, batches = views.shown(batches) if views else (active, fetched(train, batches))
             with seeded(seed, "dropout", epoch, device=train.device):
-                for at, params in batches:
+                for batch in batches:
                     number = epoch * len(sizes) + len(losses)
                     set_rates(optimizer, recipe.factor(number, len(sizes)))
-                    losses.append(update(active, at, params))
+                    losses.append(update(active, batch))
                     lookahead.after(number)
             yield _finite(torch.stack(losses).mean(), epoch, recipe)
 
@@ -114,13 +113,14 @@ class Pixels:
     def __init__(self, train: ImageSet):
         self.train, self.classes = train, len(train.classes)
 
-    def at(self, at: Tensor) -> tuple[Tensor, Tensor]:
+    def at(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images (n, c, h, w) in [0, 1] and labels (n,)."""
-        return to_float(self.train.pixels(at)), self.train.labels[at]
+        pixels = self.train.images[batch.at] if batch.pixels is None else batch.pixels
+        return to_float(pixels), self.train.labels[batch.at]
 
 
 def _update(network: nn.Module, inputs: "Pixels | Views", recipe, optimizer, step, numerics, noise) -> Update:
-    """A function (augmentations, positions of a batch, their parameters) -> loss that makes one optimizer step."""
+    """A function (augmentations, batch) -> loss that makes one optimizer step."""
     one_hot, smoothing = torch.eye(inputs.classes, device=noise.device), recipe.label_smoothing
 
     def loss_of(x, y, reduction="mean"):
@@ -145,11 +145,11 @@ def _update(network: nn.Module, inputs: "Pixels | Views", recipe, optimizer, ste
             module.training = mode
         return values
 
-    def update(active: Pipeline, at: Tensor, params: list[Params]) -> Tensor:
-        x, labels = inputs.at(at)
+    def update(active: Pipeline, batch: Batch) -> Tensor:
+        x, labels = inputs.at(batch)
         y = one_hot[labels]
         if active.parts:
-            x, y = active.apply(x, y, params, noise, per_sample_loss)
+            x, y = active.apply(x, y, batch.params, noise, per_sample_loss)
         optimizer.zero_grad()
         loss = step.backward(network, loss_of, x, y, noise) if step else backward(x, y)
         optimizer.step()
@@ -164,8 +164,8 @@ def batch_sizes(images: int, batch_size: int) -> list[int]:
     return [batch_size] * whole + [remainder] * (remainder >= SMALLEST_BATCH or not whole)
 
 
-def _batches(train: ImageSet, ids: Tensor, sizes: list[int], pipeline: Pipeline, epoch: int, order, sampling):
-    """(positions, augmentation parameters) of every batch of an epoch, sampled on the CPU and moved to the device at once."""
+def _batches(train: ImageSet, ids: Tensor, sizes: list[int], pipeline: Pipeline, epoch: int, order, sampling) -> list[Batch]:
+    """Every batch of an epoch, sampled on the CPU and moved to the device at once."""
     positions = torch.randperm(len(train), generator=order)[: sum(sizes)]
     params = pipeline.sample_batches(sizes, train.shape, sampling, train.device, ids[positions], epoch)
-    return zip(positions.to(train.device).split(sizes), params, strict=True)
+    return list(map(Batch, positions.to(train.device).split(sizes), params, positions.split(sizes)))

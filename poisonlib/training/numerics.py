@@ -2,12 +2,18 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from .. import check
+from .. import check, registry
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+# cuBLAS reads it when the process's first product runs on CUDA; without it products are not repeatable, and raise.
+LATE = WORKSPACE not in os.environ and torch.cuda.is_initialized()
+os.environ.setdefault(WORKSPACE, ":4096:8")
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 BF16_LEVELS = ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT")  # in the names of instruction sets that have products of bfloat16
@@ -32,6 +38,23 @@ class Numerics:
     def here(cls, precision: str = "fp32", **values) -> "Numerics":
         """Numerics in which the precision ``"auto"`` means the fastest on this machine."""
         return cls(fastest_precision() if precision == "auto" else precision, **values)
+
+    @classmethod
+    def load(cls, choice: "Numerics | dict | str") -> "Numerics":
+        """Numerics as an object, as a description, or as text: ``"bf16"``, ``"tf32(graph=True, compiled=True)"``, ``"auto"``.
+
+        Raises ValueError, or TypeError for a value that numerics do not have.
+        """
+        if isinstance(choice, cls):
+            return choice
+        if isinstance(choice, str):
+            calls = registry.parse(choice)
+            if len(calls) != 1:
+                raise ValueError(f"{choice!r}: give one precision, as in 'bf16(graph=True)'")
+            choice = {"precision": calls[0][0], **calls[0][1]}
+        if unknown := sorted(choice.keys() - cls.__dataclass_fields__.keys()):
+            raise TypeError(f"numerics have no {', '.join(unknown)}; they have: {', '.join(cls.__dataclass_fields__)}")
+        return cls.here(**choice)
 
     @property
     def layout(self) -> torch.memory_format:
@@ -63,7 +86,12 @@ def settings(numerics: Numerics, threads: int = 1):
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     fill = torch.utils.deterministic.fill_uninitialized_memory
     tf32 = numerics.precision == "tf32"
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it deterministic products raise
+    if LATE:
+        warnings.warn(
+            "this process used CUDA before poisonlib was imported, and results may differ from run to run: import poisonlib first, "
+            f"or set {WORKSPACE}=:4096:8 before the process starts",
+            stacklevel=3,
+        )
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms`, but that imports the compiler for two seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time, and no step reads what it has not written

@@ -13,6 +13,7 @@ from ..augment import Params, Pipeline
 from ..data import ImageSet
 from ..models import Network, Wrapped
 from ..tensors import to_float
+from .batches import Batch
 from .evaluate import BATCH
 from .numerics import Numerics
 from .recipe import Recipe
@@ -30,21 +31,21 @@ class Views:
         self.labels = torch.zeros(rows, dtype=torch.int64, device=train.device)
         self.features, self.filled = torch.empty(0), 0
 
-    def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def at(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (n, d) and labels (n,)."""
-        return self.features[rows], self.labels[rows]
+        return self.features[batch.at], self.labels[batch.at]
 
-    def shown(self, batches: Iterable[tuple[Tensor, list[Params]]]) -> tuple[Pipeline, list[tuple[Tensor, list[Params]]]]:
+    def shown(self, batches: Iterable[Batch]) -> tuple[Pipeline, list[Batch]]:
         """The batches of an epoch, in which each image stands once, as rows of the table: with nothing left to augment."""
         found = []
-        batches = [(at, params, at * self.count + self.pipeline.view(params, self.train.shape)) for at, params in batches]
+        batches = [(b.at, b.params, b.at * self.count + self.pipeline.view(b.params, self.train.shape)) for b in batches]
         for at, params, code in batches:
             new = (self.row_of[code] < 0).nonzero()[:, 0]
             found.append((at[new], [{name: values[new] for name, values in own.items()} for own in params], code[new]))
         at, code = (torch.cat([each[i] for each in found]) for i in (0, 2))
         params = [{name: torch.cat([each[1][i][name] for each in found]) for name in own} for i, own in enumerate(found[0][1])]
         self._add(at, params, code)
-        return Pipeline(), [(self.row_of[code], []) for _, _, code in batches]
+        return Pipeline(), [Batch(self.row_of[code], []) for _, _, code in batches]
 
     @torch.no_grad()
     def _add(self, at: Tensor, params: list[Params], code: Tensor) -> None:
