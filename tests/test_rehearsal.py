@@ -66,7 +66,7 @@ GRAPHS = {
 def fitted(model, defence, step, changes, graph: bool, beside: bool = False):
     """(bytes of the weights, losses) after two epochs on the second device."""
     size = 16 if "airbench" in str(model) else 12
-    train = data.load("digits", size=size, channels=3, limit=80)
+    train = data.load("digits", size=size, channels=3, limit=48)
     train = train.beside(SECOND) if beside else train.to(SECOND)
     with torch.cuda.device(SECOND), training.settings(Numerics()):
         network = training.initialise(model, train, 3)
