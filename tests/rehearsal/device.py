@@ -11,6 +11,7 @@ import functools
 from collections import Counter
 
 import torch
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -180,6 +181,10 @@ class Rehearsal(TorchDispatchMode):
             self.tape.watch((plain, plain_named))
         with source():
             out = call(*plain, **plain_named)
+        if torch.Tag.inplace_view in function.tags:  # such as `squeeze_`: the form of the tensor itself changes
+            with no_dispatch():
+                function(*arguments, **named)
+            return arguments[0]
         if self.tape is not None:
             self.tape.add(call, plain, plain_named, out, source)
         return self._wrapped(function, arguments, out, target)

@@ -42,7 +42,7 @@ class Tape:
                 new = call(*arguments, **named)
             for old, each in zip(_tensors(out), _tensors(new), strict=True):
                 if old.untyped_storage().data_ptr() != each.untyped_storage().data_ptr():
-                    old.copy_(each)
+                    old.copy_(each.reshape(old.shape))
 
 
 def _tensors(values) -> list[torch.Tensor]:

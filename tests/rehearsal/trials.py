@@ -12,7 +12,7 @@ from poisonlib import attacks, augment, experiments, filters, models, registry, 
 from poisonlib.experiments import Trial
 
 DIGITS, LARGE = "digits(size=12, channels=3, limit=160)", "digits(size=32, channels=3, train=1700, limit=64)"
-FEW = "digits(size=32, channels=3, train=1760, limit=32)"
+FEW = "digits(size=32, channels=3, train=1700, limit=32)"
 MATCHING = "gradient_matching(eps=48/255, poison_rate=0.04, steps=3, restarts=1, eval_samples=2, clean_images=16)"
 SMALL = {"steps": 3, "restarts": 1, "eval_samples": 2, "clean_images": 16, "poison_rate": 0.04}
 NARROW = {"width": 4, "depth": 18}
@@ -78,8 +78,9 @@ def trials() -> dict[str, Trial]:
     for name in models.names():
         if name not in OUTSIDE:
             ours = dict(model=network(name), data=LARGE, recipe=recipe(epochs=1))
-            small = ours | {"data": FEW}
-            found[f"model {name}"] = cell(**small) if name in SLOW else cell(MATCHING, **ours)
+            found[f"model {name}"] = (
+                cell("patch(poison_rate=1.0)", **ours | {"data": FEW}) if name in SLOW else cell(MATCHING, **ours)
+            )
     for name in steps.names():
         if name != "dp_sgd" or importlib.util.find_spec("opacus"):
             found[f"step {name}"] = cell(defence=name)
