@@ -158,7 +158,7 @@ class TestWrites:
         old, new = (invent.record(tiny()[0], hits) for hits in (0, 1))
         ledger, seen, lines = Ledger.open(), set(), 0
         ledger.put(old)
-        for line in range(60):
+        for line in range(32):
 
             def killed(line=line):
                 left = iter(range(line, -1, -1))
@@ -304,7 +304,7 @@ class TestSharing:
             assert got
 
     def test_two_runs_of_one_grid_run_each_trial_once(self, outputs):
-        table = tiny(trials=6)
+        table = tiny(trials=4)
         specs = outputs / "table.json"
         specs.write_text(json.dumps([trial.describe() for trial in table]))
         code = """
@@ -318,7 +318,7 @@ def counted(trial, *given):
     return real(trial, *given)
 attempts.run_trial = counted
 records = e.run([e.Trial.read(d) for d in json.load(open(sys.argv[1]))], workers=0)
-assert len(records) == 6
+assert len(records) == 4
 """
         both = [subprocess.Popen([sys.executable, "-c", code, str(specs)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
         seeds = [int(line) for each in both for line in each.communicate()[0].splitlines()]

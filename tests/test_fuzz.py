@@ -1,6 +1,7 @@
 """Files and texts from elsewhere: whatever they hold, an error is a ValueError, LookupError or TypeError that says something."""
 
 import copy
+import functools
 import hashlib
 import io
 import json
@@ -29,7 +30,7 @@ from poisonlib.plots.forest import cells_forest
 from .test_integrity import rich
 
 CLEAR = (ValueError, LookupError, TypeError)
-fuzz = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+fuzz = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 TEXTS = st.text("aé$\0'", max_size=4)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
@@ -168,6 +169,11 @@ def picture(kind):
     return file.getvalue()
 
 
+@functools.cache
+def train(channels):
+    return data.load("digits", size=8, channels=channels, limit=50)
+
+
 PICTURES = {kind: picture(kind) for kind in ("png", "jpeg", "bmp", "tiff", "webp", "ppm")}
 
 
@@ -183,7 +189,7 @@ def test_images(tmp_path_factory, kind, bytes_, length):
     path = tmp_path_factory.mktemp("fuzz") / f"7.{kind}"
     path.write_bytes(content[:length] if length % 2 else content)
     clear(lambda: _decoded.image(path, 8))
-    clear(lambda: data.poison_from_folder(path.parent, data.load("digits", size=8, channels=3, limit=50)))
+    clear(lambda: data.poison_from_folder(path.parent, train(channels=3)))
 
 
 def test_an_image_that_would_fill_the_memory_is_refused(tmp_path):
@@ -224,10 +230,9 @@ STEMS = ["7", "07", "-1", "9" * 30, "²", "٣", "1e3", "17 ", "x", "999999"]
 @given(st.lists(st.sampled_from(STEMS), min_size=1, max_size=3, unique=True))
 def test_names_in_poison_folders(tmp_path_factory, names):
     folder = tmp_path_factory.mktemp("fuzz")
-    train = data.load("digits", size=8, limit=50)
     for name in names:
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / f"{name}.png")
-    poison = clear(lambda: data.poison_from_folder(folder, train))
+    poison = clear(lambda: data.poison_from_folder(folder, train(channels=1)))
     assert poison is None or poison.ids.tolist() == [int(name) for name in names]
 
 
