@@ -74,11 +74,6 @@ class TestFailedTrials:
             run(table, workers=0, again=True)
         assert count == [200, 201] * 2
 
-    def test_really_diverge_in_a_worker_process_too(self):
-        with pytest.warns(UserWarning, match=r"training diverged: the mean loss of epoch 0 .* at lr=1e\+30"):
-            (found,) = run(diverging(), workers=1).failures
-        assert found.seed == 200 and found.code and found.environment.torch == torch.__version__
-
     def test_whose_answers_are_not_finite_have_no_record(self, monkeypatch):
         def run_trial(trial, *_):
             return invent.record(trial, 1, confidence=float("nan"))
