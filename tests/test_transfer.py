@@ -7,10 +7,12 @@ import sys
 import pytest
 import torch
 
-from poisonlib import cli, data, experiments, files, models, training
+from poisonlib import cli, data, experiments, files, models, papers, training
 from poisonlib.experiments import Extractor, Ledger, Record, Trial, crafting, networks, provenance
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.extractor import describe
+
+from . import invent
 
 CPU = torch.device("cpu")
 TARGET, OTHER = data.source("digits", size=8, skip=100, limit=60), data.source("digits", size=8, limit=80, classes=(0, 5))
@@ -162,6 +164,23 @@ def test_a_record_names_the_extractors_and_their_data(outputs):
 def test_what_does_not_go_together_is_refused_before_anything_runs(how, says):
     with pytest.raises((ValueError, LookupError), match=says):
         tiny(**how)
+
+
+def test_the_benchmarks_columns_have_the_trials_of_their_scenario_each_beside_its_clean_controls():
+    attack, clean = "bullseye_polytope", "bullseye_polytope(poison_rate=0)"
+    white, black = {}, dict(model=RESNET, attacker=[MLP])
+    grids = [
+        experiments.grid("transfer", "quick", attack=each, trials=4, **how) for how in (white, black) for each in (attack, clean)
+    ]
+    grids.append(experiments.grid("transfer", "quick", attack=attack, attacker="grey box", trials=4))
+    grids.append(experiments.grid("targeted", "quick", attack=attack, trials=4))
+    hits = [3, 0, 1, 0, 4, 2]
+    records = [invent.record(t, int(i < k)) for grid, k in zip(grids, hits, strict=True) for i, t in enumerate(grid)]
+    compared = papers.compare(records, "just_how_toxic", "table2")
+    found = {column: compared.cell("BP", f"CIFAR-10 / {column}") for column in ("Transfer / WB", "Transfer / BB", "From Scratch")}
+    assert [cell.ours.value for cell in found.values()] == [0.75, 0.25, 0.5]
+    assert [cell.chance and cell.chance.value for cell in found.values()] == [0.0, 0.0, None]
+    assert not any(cell.same_setting for cell in found.values())
 
 
 def test_an_attack_without_networks_has_no_attacker():

@@ -219,7 +219,7 @@ def control(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
 
 
 def _place(setting: Setting) -> tuple[str, str]:
-    return setting.kind, without(setting.text, "attack")
+    return setting.kind, without(without(setting.text, "attack"), "attacker")  # clean controls have no attacker's networks
 
 
 @functools.lru_cache(maxsize=4096)
