@@ -22,6 +22,7 @@ EXPECTED = {
     "poison_from_folder": r"(?s)bilinear_crop.*spectral_signatures.*noisy_sgd",
     "import craft": r"Evaluation\(hits=[01], targets=1, confidence=0\.\d+",
     "class Negatives": r"^$",
+    "for attacker in": r"'white box', [01]\.0\), \('grey box', [01]\.0\), \('black box', ",
 }
 
 
