@@ -175,7 +175,7 @@ class TestParameters:
         table = {scenario: known | {"mine": known["quick"]} for scenario, known in module._table().items()}
         monkeypatch.setattr(module, "_table", lambda: table)
         choices = notebooks.parameters(name)["profile"].choices
-        assert {"quick", "laptop", "small", "paper", "mine"} <= set(choices)
+        assert {"quick", "paper", "mine"} <= set(choices)
         for profile in choices:
             values = notebooks.read_parameters(name, {"profile": profile})
             assert values == {"profile": profile}
