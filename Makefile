@@ -51,14 +51,14 @@ test-portable: setup  ## from empty output folders: all tests and notebooks with
 		POISONLIB_OUTPUTS=$$outputs $(MAKE) test-notebooks SET=$$set && rm -r "$$outputs" || exit 1; \
 	done
 
-test-optional: .venv-optional/ready  ## the tests of per-example DP-SGD and of tight accounting, with the requirements that they want
-	$(OPTIONAL) -m pytest tests/test_steps.py tests/test_privacy_accounting.py tests/test_privacy_success.py
+test-optional: .venv-optional/ready  ## the tests of per-example DP-SGD, of tight accounting and of Ray, with the requirements that they want
+	$(OPTIONAL) -m pytest tests/test_steps.py tests/test_privacy_accounting.py tests/test_privacy_success.py tests/test_cluster.py
 
-.venv-optional/ready: .venv/ready requirements-opacus.txt requirements-dp.txt
+.venv-optional/ready: .venv/ready requirements-opacus.txt requirements-dp.txt requirements-ray.txt
 	$(BIN)/python -m venv .venv-optional
 	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
 		$$($(OPTIONAL) -c "import site; print(site.getsitepackages()[0])")/core.pth
-	$(OPTIONAL) -m pip install --quiet --no-compile -r requirements-opacus.txt -r requirements-dp.txt
+	$(OPTIONAL) -m pip install --quiet --no-compile -r requirements-opacus.txt -r requirements-dp.txt -r requirements-ray.txt
 	touch $@
 
 setup: .venv/ready

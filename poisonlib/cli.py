@@ -1,6 +1,7 @@
 """``python -m poisonlib``: what there is, what it costs, run it, and read the results."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -53,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         one.set_defaults(verb=verb)
         if name == "plan":
-            _with_json(one)
+            _with_json(one).add_argument("--workers", type=int, help="how many workers share the trials: tells the hours on them")
+        _add_engine(one)
     _add_hours(one)
     pretrain = verbs.add_parser("pretrain", help="make the feature extractors of transfer learning ahead of the trials")
     pretrain.add_argument("scenario", help="a scenario whose profiles have extractors, such as transfer")
@@ -106,6 +108,25 @@ def _completions(parsed_args, **_) -> list[str]:
     return ["all", *there, *(f"{key}=" for name in named for key in notebooks.parameters(name))]
 
 
+def _add_engine(verb: argparse.ArgumentParser) -> None:
+    what = "processes of this machine, or ray: a cluster, on which the trials of all notebooks are run before the notebooks"
+    verb.add_argument("--engine", choices=["processes", "ray"], default="processes", help=what)
+    what = "with --engine ray: the cluster's head, HOST:PORT, or auto; by default RAY_ADDRESS or this machine alone"
+    verb.add_argument("--address", help=what)
+    verb.add_argument("--per-gpu", type=int, default=1, help="with --engine ray: how many trials share a GPU, by default 1")
+
+
+def _engine(arguments):
+    """What ``run(..., engine=...)`` takes."""
+    from .experiments.cluster import Ray
+
+    if arguments.engine == "ray":
+        return Ray(arguments.address, arguments.per_gpu)
+    if arguments.address or arguments.per_gpu != 1:
+        raise ValueError("--address and --per-gpu go with --engine ray")
+    return arguments.engine
+
+
 def _add_hours(run: argparse.ArgumentParser) -> None:
     what = "work on the trials of all these notebooks, breadth-first by seed, until so many hours are over; then run the notebooks "
     run.add_argument("--hours", type=float, help=f"{what} whose trials are all recorded. The same command goes on from there")
@@ -145,10 +166,10 @@ def _show(arguments, facts, lines) -> int:
 def _plan(arguments) -> int:
     from . import experiments
 
-    found = []
+    common, found = {"engine": _engine(arguments), "workers": arguments.workers}, []
     for name, values in _chosen(arguments):
         if trials := notebooks.trials(name, values):
-            how = {key: values[key] for key in ("device", "again") if key in values}
+            how = common | {key: values[key] for key in ("device", "again") if key in values}
             planned, a_cell = experiments.plan(trials, **how), len({trial.seed for trial in trials})
             found.append({"notebook": name, "trials a cell": a_cell, **dataclasses.asdict(planned)})
             if not arguments.json:
@@ -170,10 +191,12 @@ def _power(trials: int) -> str:
 
 
 def _run(arguments) -> int:
-    if arguments.hours is not None:
+    if arguments.hours is not None or _engine(arguments) != "processes":
         return _campaign(arguments)
     if arguments.workers is not None:
-        raise ValueError(f"--workers {arguments.workers}: goes with --hours; notebooks choose their number of workers themselves")
+        raise ValueError(
+            f"--workers {arguments.workers}: goes with --hours or --engine; notebooks choose their number of workers themselves"
+        )
     return _execute(_chosen(arguments))
 
 
@@ -201,10 +224,12 @@ def _campaign(arguments) -> int:
     tables = {name: notebooks.trials(name, values) for name, values in chosen}
     how = {key: values[key] for _, values in chosen for key in ("device", "again") if key in values}
     trials = [trial for table in tables.values() for trial in table]
-    campaign = Campaign(trials, arguments.hours, workers=arguments.workers, **how)
-    print(f"recorded: {campaign.standing()}\n{campaign.outlook()}", flush=True)
-    finished, failed = campaign.work()
-    print(f"{finished}\nthe same command goes on from here: {campaign.outlook()}", flush=True)
+    engine = _engine(arguments)
+    campaign = Campaign(trials, arguments.hours, workers=arguments.workers, engine=engine, **how)
+    with contextlib.nullcontext() if engine == "processes" else engine.connected():
+        print(f"recorded: {campaign.standing()}\n{campaign.outlook()}", flush=True)
+        finished, failed = campaign.work()
+        print(f"{finished}\nthe same command goes on from here: {campaign.outlook()}", flush=True)
     if failed:
         print(f"poisonlib: {failed}", file=sys.stderr)
     standings = {name: campaign.standing(table) for name, table in tables.items()}

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from .. import check
-from . import failures
+from . import cluster, failures
 from .environment import choose
 from .ledger import Ledger
 from .run import run
@@ -82,13 +82,15 @@ class Campaign:
     """Some hours of work on a table. Another campaign with the same trials goes on where this one ends."""
 
     trials: Sequence[Trial]
-    hours: float
+    hours: float | None  # None: until all is done
     device: str = "auto"
     workers: int | None = None  # as in `run`
     again: bool = False
+    engine: str | cluster.Ray = "processes"
 
     def __post_init__(self):
-        check.number("hours", self.hours, 0, above=True)
+        if self.hours is not None:
+            check.number("hours", self.hours, 0, above=True)
         if self.workers is not None:
             check.whole("workers", self.workers, 0)
 
@@ -102,11 +104,14 @@ class Campaign:
 
     def outlook(self) -> str:
         """What the hours are expected to add to the table as it is now, as text."""
-        ledger, place = Ledger.open(), choose(self.device)
+        ledger, ray = Ledger.open(), cluster.load(self.engine)
+        place = ray.place(self.device) if ray else choose(self.device)
         jobs, _ = outstanding(self.trials, ledger, self.again)
         if not jobs:
             return "nothing is left to run"
-        workers = max(1, len(devices(place, self.workers, len(jobs))))  # none: this process
+        workers = max(1, ray.slots(place) if ray else len(devices(place, self.workers, len(jobs))))  # none: this process
+        if self.hours is None:
+            return f"{len(jobs)} trials to run with {workers} worker{'s' * (workers > 1)}"
         how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {workers} worker{'s' * (workers > 1)}"
         return f"{how}: {self._expected(jobs, Costs(ledger.summaries(), place), workers)}"
 
@@ -129,7 +134,7 @@ class Campaign:
         ledger, failed = Ledger.open(), ""
         jobs, _ = outstanding(self.trials, ledger, self.again)
         try:
-            run(self.trials, self.device, self.workers, ledger, self.again, self.hours)
+            run(self.trials, self.device, self.workers, ledger, self.again, self.hours, self.engine)
         except RuntimeError as error:
             failed = str(error)
         left = {trial for trial, _ in outstanding(self.trials, ledger, self.again)[0]}
@@ -137,5 +142,6 @@ class Campaign:
         if lost and not failed:
             failed = f"{len(lost)} of {len(jobs)} trials failed; the first, seed {lost[0].seed}: {lost[0].reason}"
         seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left and trial in ledger]
-        what = "GPU-hours" if choose(self.device).type == "cuda" else "core-hours"
+        ray = cluster.load(self.engine)
+        what = "GPU-hours" if (ray.place(self.device) if ray else choose(self.device)).type == "cuda" else "core-hours"
         return f"finished {len(seconds)} trials in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed

@@ -1,6 +1,7 @@
 """What a grid will cost, before it is run."""
 
 import functools
+import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from .. import check
 from ..data import ImageSet
-from . import provenance
+from . import cluster, provenance
 from .cache import Cache
 from .environment import choose
 from .extractor import Extractor
@@ -32,6 +34,8 @@ class Plan:
     crafts: int
     operations: float | None  # of the trainings; None where the data set is not on this machine
     hours: float | None  # of one worker on this device, from records of such trials; None without such records
+    workers: int = 1  # of a cluster
+    spread: float | None = None  # hours on these workers
 
     def __str__(self):
         text = f"{self.trials} trials, {self.recorded} recorded"
@@ -47,14 +51,27 @@ class Plan:
             text += f", {self.operations / 1e15:.3g} PFLOP ({hours:.2g} h at {ASSUMED / 1e12:.0f} TFLOP/s)"
         if self.hours is not None:
             text += f"; {self.hours:.2g} h for one worker on this device, going by the ledger"
+        if self.workers > 1:
+            text += f"; {'no record tells the hours' if self.spread is None else f'{self.spread:.2g} h'} on {self.workers} workers"
         return text
 
 
-def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "auto", again: bool = False) -> Plan:
+def plan(
+    trials: Sequence[Trial],
+    ledger: Ledger | None = None,
+    device: str = "auto",
+    again: bool = False,
+    engine: "str | cluster.Ray" = "processes",
+    workers: int | None = None,
+) -> Plan:
     """Count what `run` would do: each victim and each craft once, however many cells share it.
 
-    ``again`` counts the trials that were recorded with other code or data as work, too.
+    ``again`` counts the trials that were recorded with other code or data as work, too. ``engine="ray"`` tells the hours on all
+    workers that the cluster has now, or on so many ``workers``.
     """
+    if workers is not None:
+        check.whole("workers", workers, 1)
+    ray = cluster.load(engine)
     ledger, cache = ledger or Ledger.open(), Cache.open()
     jobs, stale = outstanding(trials, ledger, again)
     missing, distinct = [trial for trial, _ in jobs], {trial.key: trial for trial in trials}.values()
@@ -63,8 +80,23 @@ def plan(trials: Sequence[Trial], ledger: Ledger | None = None, device: str = "a
     fresh = {digest(identity): job for identity, job in networks if not cache.path(identity).exists()}
     work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
     crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
-    hours = _hours(missing, Costs(ledger.summaries(), choose(device)))
-    return Plan(len(distinct), known, dict(Counter(stale.values())), len(work), len(crafts), _operations(work), hours)
+    seconds, width = _seconds(missing, Costs(ledger.summaries(), choose(device))), workers or (ray.width() if ray else 1)
+    counts = len(distinct), known, dict(Counter(stale.values())), len(work), len(crafts)
+    return Plan(*counts, _operations(work), _hours(seconds, 1), width, _hours(seconds, width))
+
+
+def _seconds(missing: Sequence[Trial], costs: Costs) -> list[float]:
+    """Seconds that each trial is expected to take one worker; none where the cost of one is not known."""
+    seconds = [costs.expected(trial) for trial in missing]
+    return [] if None in seconds else seconds
+
+
+def _hours(seconds: Sequence[float], workers: int) -> float | None:
+    """Hours until so many workers have done all trials, each of which goes to the worker that is free first; None without any."""
+    free = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free) / 3600 if seconds else None
 
 
 def _to_craft(trial: Trial, cache: Cache) -> bool:
@@ -106,9 +138,3 @@ def _forward(model, source) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *train.shape))
     return counter.get_total_flops()
-
-
-def _hours(missing: Sequence[Trial], costs: Costs) -> float | None:
-    """Hours that the trials are expected to take one worker; None where there are none, or the cost of one is not known."""
-    seconds = [costs.expected(trial) for trial in missing]
-    return sum(seconds) / 3600 if seconds and None not in seconds else None

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from .. import check, files, paths
-from . import failures
+from . import cluster, failures
 from .attempt import attempt
 from .cache import Cache
 from .environment import choose
@@ -34,6 +34,7 @@ def run(
     ledger: Ledger | None = None,
     again: bool = False,
     hours: float | None = None,
+    engine: str | cluster.Ray = "processes",
 ) -> Records:
     """The records of all trials, in order; trials that the ledger lacks are run first, with a progress bar.
 
@@ -49,6 +50,8 @@ def run(
         again: also repeat trials that failed, or were recorded with other code or other data. Without it a warning counts them.
         hours: a deadline. No trial is started that is expected to end later, going by trials of its kind on this device in the
             ledger and in this run; those that are running are let finish. The result then holds only the records that exist.
+        engine: "processes" of this machine, or "ray", a cluster (`poisonlib.experiments.cluster.Ray`), where ``workers`` is the
+            most trials at once, and "cuda:N" is not a choice.
 
     Several runs of one grid, also on several machines with a shared disk, share the work. A trial whose training diverges, or whose
     numbers are not finite, has no record; the failure is recorded instead, is not run again, and stands in the result's
@@ -61,17 +64,21 @@ def run(
         check.whole("workers", workers, 0)
     if hours is not None:
         check.number("hours", hours, 0, above=True)
-    ledger, place = ledger or Ledger.open(), choose(device)
+    ray = cluster.load(engine)
+    ledger, place = ledger or Ledger.open(), None if ray else choose(device)
     jobs, wrong = outstanding(trials, ledger, again)
     _warn_of(wrong, len(trials), again)
     if jobs:
-        costs = Costs(() if hours is None else ledger.summaries(), place)
-        schedule = Schedule(jobs, costs.least, hours)
-        validate_device([trial for trial, _ in jobs], place)
         validate_data([trial for trial, _ in jobs])
         _prepare(ledger)
-        how = (schedule, place, ledger, again)
-        errors, tried = _followed(_in_process(*how) if workers == 0 else _side_by_side(*how, workers), len(jobs), schedule, costs)
+        with ray.connected() if ray else contextlib.nullcontext():
+            place = place or ray.place(device)
+            validate_device([trial for trial, _ in jobs], place)
+            costs = Costs(() if hours is None else ledger.summaries(), place)
+            schedule = Schedule(jobs, costs.least, hours)
+            how = (schedule, place, ledger)
+            replies = ray.replies(*how, workers) if ray else _locally(*how, again, workers)
+            errors, tried = _followed(replies, len(jobs), schedule, costs)
         if errors:
             raise RuntimeError(f"{len(errors)} of {tried} trials failed; the rest is recorded. The first:\n{errors[0]}")
     return _result(trials, ledger, partly=hours is not None)
@@ -131,6 +138,11 @@ def _followed(replies: Iterator[Reply], total: int, schedule: Schedule, costs: C
 def _cause(error: str) -> str:
     """The line of a `trial.failure` that names the exception."""
     return error.strip().splitlines()[-2:][0]
+
+
+def _locally(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool, workers: int | None) -> Iterator[Reply]:
+    how = schedule, device, ledger, again
+    return _in_process(*how) if workers == 0 else _side_by_side(*how, workers)
 
 
 def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool) -> Iterator[Reply]:

@@ -66,7 +66,8 @@ class Costs:
     """Mean seconds of trials on one device, from records and from what is added while trials finish."""
 
     def __init__(self, records: Iterable[Record | Summary], device: torch.device):
-        here, cells = environment(device).device, defaultdict(list)
+        there = device.type == "cuda" and not torch.cuda.is_available()  # only the cluster has such GPUs: nothing is known of them
+        here, cells = None if there else environment(device).device, defaultdict(list)
         self.seconds: dict[Hashable, list[float]] = defaultdict(list)
         for record in records:
             if record.device == here:
@@ -127,6 +128,11 @@ class Schedule:
         with self.lock:
             self.late.append(job)
             self.postponed.add(job[0])
+
+    @property
+    def endless(self) -> bool:
+        """Whether there is no deadline."""
+        return math.isinf(self.deadline)
 
     def take(self) -> Job | None:
         """The next job; None where none is left that is expected to end before the deadline. One of unknown cost is tried.
