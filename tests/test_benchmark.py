@@ -299,6 +299,14 @@ def test_a_damaged_bundle_is_named_and_two_formats_in_one_folder_are_refused(tmp
         checked(folder, setups, sets)
 
 
+def test_an_image_that_a_setup_names_twice_may_be_poisoned_once_but_no_other_twice(folder, setups, sets):
+    found, twice = benchmark.read(folder / "0"), (*setups[0].base_ids, setups[0].base_ids[0])
+    found.check(dataclasses.replace(setups[0], base_ids=twice), *sets, 8, 5)
+    doubled = {part: torch.cat([getattr(found, part), getattr(found, part)[:1]]) for part in ("images", "labels", "bases")}
+    with pytest.raises(ValueError, match=r"base index \d+ is not in the setup, or more often than there, 1 of 7 in all"):
+        dataclasses.replace(found, **doubled).check(setups[0], *sets, 8, 5)
+
+
 def test_a_setup_of_another_data_set_is_told(setups, sets):
     train, test = sets
     for wrong, words in (
