@@ -24,7 +24,7 @@ def of(name):
 
 
 def test_each_is_a_command_that_a_test_below_looks_at():
-    known = {"make", "poisonlib", "python", "papermill", "pytest", "jupyter", "source", "pip", "docker", "eval"}
+    known = {"make", "poisonlib", "python", "papermill", "pytest", "jupyter", "source", "pip", "docker", "eval", "ray"}
     assert {words[0] for words in WORDS.values() if words} <= known
     assert len(of("poisonlib")) >= 8 and len(of("make")) >= 3
 
