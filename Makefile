@@ -12,9 +12,9 @@ ENV := env $(if $(SET),$(or $($(SET)),$(error SET=$(SET): choose one of avx2, pl
 PYTEST := $(ENV) $(BIN)/python -m pytest
 
 # The tests that the last bits of numbers could decide.
-NUMERIC := airbench attacks augment double_backward filters filters_knn filters_random frozen gradient_matching held_out maxup \
-	models own_data patch privacy_accounting privacy_audit privacy_brackets privacy_success privacy_theorem steps training \
-	widgets_poisons
+NUMERIC := airbench attacks augment backdoors double_backward feature_space filters filters_knn filters_random frozen gradient_matching held_out maxup \
+	models own_data patch privacy_accounting privacy_audit privacy_brackets privacy_success privacy_theorem steps training transfer \
+	views widgets_poisons
 
 # One environment on top of the other: what is missing there is installed here, and nothing in the first one changes.
 OPTIONAL := .venv-optional/bin/python
