@@ -574,7 +574,7 @@ def test_another_image_of_the_same_size_is_another_array_and_another_data_set(ro
     Image.new("RGB", (16, 16), (61,) * 3).save(changed)
     os.utime(changed, ns=(at.st_atime_ns, at.st_mtime_ns))
     assert changed.stat().st_size == at.st_size and changed.stat().st_mtime_ns == at.st_mtime_ns
-    with pytest.raises(ValueError, match="holds other files than"):
+    with pytest.raises(FileNotFoundError, match="holds other files than"):
         source.load("train")
     other = source.resolved()
     assert other != source and other.load("train").images[1].unique().tolist() == [61]

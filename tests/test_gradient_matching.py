@@ -478,7 +478,7 @@ def test_the_last_loss_is_one_step_stale(digits):
     seen, matching = [], Matching(attack, digits, base.ids, goal)
 
     def spy(x, sampled, noise):
-        seen.append((x, Matching.value_and_grad(matching, x, sampled, noise)[0], sampled[0][1][0]["shift"]))
+        seen.append((x, Matching.value_and_grad(matching, x, sampled, noise)[0], sampled[0][2][0]["shift"]))
         return Matching.value_and_grad(matching, x, sampled, noise)
 
     matching.value_and_grad = spy
@@ -598,7 +598,7 @@ def test_clean_images_are_distinct_and_others_in_each_step(asked, get):
     batches = [clean for parts in sampled for clean, *_ in parts]
     assert all(len(clean.unique()) == get and clean.min() >= 0 and clean.max() < 48 for clean in batches)
     assert len({tuple(clean.tolist()) for clean in batches}) == 8
-    sizes = [len(params["partner"]) for parts in sampled for _, (params,) in parts]
+    sizes = [len(params["partner"]) for parts in sampled for *_, (params,) in parts]
     assert sizes == [3 + get, 2 + get] * 4
     for other in (replace(attack, adaptive="surrogate"), replace(attack, adaptive="none")):
         assert Matching(other, threat_model, base.ids, goal).clean_images == 0

@@ -13,7 +13,7 @@ from poisonlib.experiments import Ledger
 from poisonlib.experiments.record import Cost
 from poisonlib.training import Numerics
 
-from . import invent, publish, refresh_notebooks, refresh_readme, refresh_reference
+from . import hardware_lines, invent, publish, refresh_notebooks, refresh_readme, refresh_reference
 from .refresh_readme import TABLES, legend, page, written
 from .refresh_reference import chosen, compared, kept, of_profile
 
@@ -45,6 +45,7 @@ def home(tmp_path, monkeypatch):
     """An empty folder in place of outputs/reference, and a README with the two marks alone."""
     for module in (publish, refresh_notebooks, refresh_readme, refresh_reference):
         monkeypatch.setattr(module, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(hardware_lines, "HOME", tmp_path / "reference" / "hardware")
     monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
     (tmp_path / "README.md").write_text(f"# poisonlib\n{refresh_readme.BEGIN}\n{refresh_readme.END}\n")
     return tmp_path

@@ -460,6 +460,7 @@ LATER = {
     "label_smoothing": 0.1,
     "ghost_batch": 32,
     "lookahead": 5,
+    "frozen_statistics": False,
 }
 
 
@@ -481,7 +482,8 @@ def test_values_that_came_later_leave_the_names_of_older_records():
         assert trial.key == content["key"] == path.stem
         assert not LATER.keys() & trial.describe()["recipe"].keys()
         for name, value in LATER.items():
-            changed = dataclasses.replace(trial, recipe=Recipe(**{**dataclasses.asdict(Recipe()), name: value}))
+            recipe = dataclasses.replace(Recipe(frozen=name == "frozen_statistics"), **{name: value})
+            changed = dataclasses.replace(trial, recipe=recipe)
             assert changed.describe()["recipe"][name] == value and changed.key != content["key"]
             assert Trial.read(json.loads(json.dumps(changed.describe()))) == changed
     assert {field.name for field in dataclasses.fields(Recipe) if field.metadata.get("later")} == LATER.keys()

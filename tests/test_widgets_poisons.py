@@ -364,4 +364,5 @@ def test_every_attack_and_defence_of_the_menus_works_or_says_what_to_get():
     panel = poisons.explorer(State(attack=ATTACKS["patch"]))
     for text in panel.controls["attack"].options:
         panel.controls["attack"].value = text
-        assert "Not shown" not in panel.line.value
+        line = panel.line.value
+        assert "Not shown" not in line or "but the smallest class has" in line, f"{line}: only on so few images"

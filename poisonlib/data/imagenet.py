@@ -42,10 +42,12 @@ class ImageNet(Data):
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, decoded on first use. Nothing is downloaded.
 
-        Raises FileNotFoundError that says which folders are expected, ValueError where the files are not those of ``content``.
+        Raises FileNotFoundError that says which folders are expected, or that the files are not those of ``content``.
         """
         if self.content and self.content != self.resolved().content:
-            raise ValueError(f"{self._root} holds other files than {self}; make the grid anew for the files that are there now")
+            raise FileNotFoundError(
+                f"{self._root} holds other files than {self}; make the grid anew for the files that are there now"
+            )
         folder, names = self._folder(split), _subfolders(self._root / "train")
         if unknown := sorted(set(_subfolders(folder)) - set(names)):
             raise ValueError(f"{folder} has classes that {self._root / 'train'} lacks: {', '.join(unknown[:5])}")

@@ -50,7 +50,7 @@ class TinyImageNet(Data):
         """
         root = _folder(download)
         if self.content and self.content != self.resolved().content:
-            raise ValueError(f"{root} holds other files than {self}; make the grid anew for the files that are there now")
+            raise FileNotFoundError(f"{root} holds other files than {self}; make the grid anew for the files that are there now")
         labelled = READERS[split](root)
         if len(labelled) < COUNTS[split]:
             count = f"{len(labelled):,} of {COUNTS[split]:,}"

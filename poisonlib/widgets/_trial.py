@@ -12,6 +12,7 @@ from ..experiments import Trial, crafting
 
 DIGITS = "digits"
 PHOTOGRAPHS = "laptop"  # the profile of all other data: the papers' eps, which would hardly change a network on digits
+SCENARIOS = "targeted", "transfer", "backdoor"
 CPU = torch.device("cpu")
 
 
@@ -23,9 +24,10 @@ def trial_of(images: str, attack: str, seed: int, defence: str = "none") -> Tria
     parts that do not go together.
     """
     profile = "quick" if registry.name_of(data.source(images)) == DIGITS else PHOTOGRAPHS
-    targeted = registry.name_of(attacks.load(attack)) in experiments.profile("targeted", profile).attacks
+    name = registry.name_of(attacks.load(attack))
+    having = [each for each in SCENARIOS if profile in experiments.profiles(each)]
+    scenario = next((each for each in having if name in experiments.profile(each, profile).attacks), "backdoor")
     changes = {} if images == DIGITS else {"data": images}
-    scenario = "targeted" if targeted else "backdoor"
     table = experiments.grid(scenario, profile, attack=attack, defence=defence, trials=1, first_seed=seed, **changes)
     return table[0]
 
