@@ -19,7 +19,7 @@ from poisonlib import attacks, augment, data, filters, models, paths, registry, 
 
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
-    {"syntax"},
+    {"calls", "syntax"},
     {"interactive"},
     {"check", "files", "locks", "paths", "progress", "registry", "rng", "source", "tensors"},
     {"data", "models", "augment", "steps", "privacy"},
@@ -29,7 +29,8 @@ FLOORS = [
     {"plots", "benchmark"},
     {"widgets"},
     {"notebooks", "doctor"},
-    {"lab", "report", "selection", "listing", "commands"},
+    {"lab", "report", "selection", "listing"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

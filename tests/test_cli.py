@@ -11,6 +11,7 @@ import torch
 
 import poisonlib
 from poisonlib import cli, experiments, notebooks, training
+from poisonlib.commands import work
 from poisonlib.experiments import Ledger, provenance
 from poisonlib.experiments.crafting import images
 from poisonlib.experiments.environment import environment
@@ -140,11 +141,11 @@ def test_all_can_be_asked_for_at_every_profile():
 def test_all_means_the_notebooks_that_have_the_profile_and_the_others_are_named(capsys, monkeypatch):
     choices = notebooks.Parameter.choices.fget
     without = property(lambda self: [c for c in choices(self) if c != "laptop" or "targeted_imagenet" not in self.help])
-    chosen = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
+    chosen = {name for name, _ in work.chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
     assert chosen == set(notebooks.names()) - {"just_how_toxic_table2"}, "transfer learning has no profile laptop"
     monkeypatch.setattr(notebooks.Parameter, "choices", without)
     capsys.readouterr()
-    fewer = {name for name, _ in cli._chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
+    fewer = {name for name, _ in work.chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
     assert chosen - fewer == {"dp_instahide_table3"}
     assert capsys.readouterr().err == "poisonlib: skipped, as they lack this profile: dp_instahide_table3, just_how_toxic_table2\n"
 

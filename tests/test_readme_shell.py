@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from poisonlib import cli, notebooks, paths
+from poisonlib.commands import work
 from poisonlib.selection import select
 
 ROOT = paths.root()
@@ -35,7 +36,7 @@ def test_poisonlib(words, monkeypatch):
         return
     arguments = cli._parsed(words)
     if "words" in arguments and not any(word.isupper() for word in words):
-        given = cli._given(arguments)
+        given = work.given(arguments)
         own = given.pop("more_defences", None)  # of the reader's own module
         chosen, _ = select([word for word in arguments.words if "=" not in word], given)
         assert chosen and (own is None or all("more_defences" in notebooks.parameters(name) for name, _ in chosen))

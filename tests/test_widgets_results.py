@@ -21,9 +21,10 @@ from poisonlib.experiments.record import Cost
 from poisonlib.experiments.spec import canonical
 from poisonlib.papers import costs as planner
 from poisonlib.papers.belonging import beside
-from poisonlib.papers.cells import chance, measured, names, point
+from poisonlib.papers.cells import chance, measured, point
 from poisonlib.papers.dose import DOSES, fit, series
 from poisonlib.papers.power import trials_to_tell
+from poisonlib.papers.telling import names
 from poisonlib.widgets import results
 from poisonlib.widgets.results import State, _pictures, _records
 from poisonlib.widgets.results._listing import as_html, as_latex, frame

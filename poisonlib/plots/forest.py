@@ -9,9 +9,10 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 
 from ..papers.belonging import Beside
-from ..papers.cells import Cell, chance, measured, names, shared
+from ..papers.cells import Cell, chance, measured
 from ..papers.compare import Comparison, TableCell
 from ..papers.statistics import Estimate
+from ..papers.telling import names, shared
 from .drawing import SIZE, Drawing
 from .style import CHANCE, PAPER, ROOM, colours, short, small_print
 

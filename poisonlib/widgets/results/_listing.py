@@ -10,8 +10,9 @@ import pandas as pd
 from ... import files, paths
 from ...papers import Point
 from ...papers.belonging import Beside
-from ...papers.cells import PARTS, Cell, differs, measured, point
+from ...papers.cells import Cell, measured, point
 from ...papers.statistics import Estimate
+from ...papers.telling import PARTS, differs
 
 ROWS = 30
 CELL = "padding: 0 0.6em; text-align: {}"

@@ -6,9 +6,10 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from ...papers.cells import Cell, differs, names, point, shared
+from ...papers.cells import Cell, point
 from ...papers.costs import Cost, needed
 from ...papers.dose import Curve, Dose, Series
+from ...papers.telling import differs, names, shared
 from ...plots.drawing import SIZE, Drawing
 from ...plots.style import ELSEWHERE, GUIDE, HERE, INK, OURS, looks, short
 from ...plots.trade_off import bars, trade_off_points

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ...papers.belonging import tables
-from ...papers.cells import PARTS, Cell
+from ...papers.cells import Cell
 from ...papers.dose import DOSES, Series, series
+from ...papers.telling import PARTS
 from ._records import AUTO, load
 
 VIEWS = ("forest", "trade-off", "dose", "power")

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...papers.belonging import Beside, beside
-from ...papers.cells import Cell, measured, names, point, trials
+from ...papers.cells import Cell, measured, point, trials
 from ...papers.costs import Cost, costs, needed
 from ...papers.dose import Series
 from ...papers.statistics import Estimate
+from ...papers.telling import names
 from ._state import NONE, Selection, State, prepare
 
 LINES = 4  # series in one picture of doses

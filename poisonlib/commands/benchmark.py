@@ -45,7 +45,7 @@ def _numbers(text: str) -> range:
 
 
 def _score(arguments) -> int:
-    from .benchmark import score
+    from ..benchmark import score
 
     names = ("title", "scenario", "profile", "budget", "device", "workers")
     how = {name: getattr(arguments, name) for name in names} | {"victims": arguments.victim, "source": arguments.data}
@@ -63,8 +63,8 @@ def _score(arguments) -> int:
 
 
 def _export(arguments) -> int:
-    from . import data, experiments
-    from .benchmark import export, read_setups
+    from .. import data, experiments
+    from ..benchmark import export, read_setups
 
     known = read_setups(arguments.setups)
     numbers = arguments.numbers or range(len(known))
@@ -79,7 +79,7 @@ def _export(arguments) -> int:
 
 def _attack(arguments, setups: str):
     """The attack with the profile's values for it, on the setups."""
-    from . import experiments
+    from .. import experiments
 
     (trial,) = experiments.grid(arguments.scenario, arguments.profile, attack=arguments.attack, trials=1)
     if not hasattr(trial.attack, "setups"):

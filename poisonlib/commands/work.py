@@ -1,0 +1,184 @@
+"""The commands ``plan``, ``run`` and ``pretrain`` of ``python -m poisonlib``: what work costs, and to do it."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+
+from .. import notebooks
+from ..selection import select
+
+
+def add(verbs) -> None:
+    """Add them to the command line's verbs."""
+    for name, verb, what in (("plan", _plan, "what notebooks' trials would cost"), ("run", _run, "run notebooks")):
+        one = verbs.add_parser(name, help=what)
+        what = "names of notebooks, or all, and values of their parameters; see list"
+        one.add_argument("words", nargs="+", metavar="NOTEBOOK|name=value", help=what).completer = _completions
+        one.add_argument("--profile", help="short for profile=...; all then means those that have this profile")
+        one.add_argument(
+            "--again", action="store_true", help="short for again=True: repeat trials recorded with other code or data"
+        )
+        one.set_defaults(verb=verb)
+        _add_engine(one)
+    _add_json_and_workers(verbs.choices["plan"])
+    _add_hours(verbs.choices["run"])
+    _add_pretrain(verbs.add_parser("pretrain", help="make the feature extractors of transfer learning ahead of the trials"))
+
+
+def _add_json_and_workers(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("--json", action="store_true", help="print it as JSON, for programs")
+    plan.add_argument("--workers", type=int, help="how many workers share the trials: tells the hours on them")
+
+
+def _add_pretrain(pretrain: argparse.ArgumentParser) -> None:
+    pretrain.add_argument("scenario", help="a scenario whose profiles have extractors, such as transfer")
+    pretrain.add_argument("--profile", default="quick", help="by default quick")
+    pretrain.add_argument("--model", action="append", help="another network than the profile's; may be given several times")
+    what = "from how many starts: the victim's and, with 2, that of a grey box"
+    pretrain.add_argument("--starts", type=int, default=1, help=what)
+    pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    pretrain.set_defaults(verb=_pretrain)
+
+
+def _completions(parsed_args, **_) -> list[str]:
+    """What a shell offers after ``run`` and ``plan``: notebooks, and the parameters of those that are named already."""
+    there = notebooks.names()
+    named = [word for word in parsed_args.words or [] if word in there]
+    return ["all", *there, *(f"{key}=" for name in named for key in notebooks.parameters(name))]
+
+
+def _add_engine(verb: argparse.ArgumentParser) -> None:
+    what = "processes of this machine, or ray: a cluster, on which the trials of all notebooks are run before the notebooks"
+    verb.add_argument("--engine", choices=["processes", "ray"], default="processes", help=what)
+    what = "with --engine ray: the cluster's head, HOST:PORT, or auto; by default RAY_ADDRESS or this machine alone"
+    verb.add_argument("--address", help=what)
+    verb.add_argument("--per-gpu", type=int, default=1, help="with --engine ray: how many trials share a GPU, by default 1")
+
+
+def _engine(arguments):
+    """What ``run(..., engine=...)`` takes."""
+    from ..experiments.cluster import Ray
+
+    if arguments.engine == "ray":
+        return Ray(arguments.address, arguments.per_gpu)
+    if arguments.address or arguments.per_gpu != 1:
+        raise ValueError("--address and --per-gpu go with --engine ray")
+    return arguments.engine
+
+
+def _add_hours(run: argparse.ArgumentParser) -> None:
+    what = "work on the trials of all these notebooks, breadth-first by seed, until so many hours are over; then run the notebooks "
+    run.add_argument("--hours", type=float, help=f"{what} whose trials are all recorded. The same command goes on from there")
+    what = "with --hours: how many worker processes, by default one a core or GPU; 0 runs in this process"
+    run.add_argument("--workers", type=int, help=what)
+
+
+def given(arguments) -> dict[str, str]:
+    """The values on a command line, as text."""
+    values, short = {}, [f"profile={arguments.profile}"] * bool(arguments.profile) + ["again=True"] * arguments.again
+    for text in [*(word for word in arguments.words if "=" in word), *short]:
+        name, _, value = text.partition("=")
+        values[name] = value
+    return values
+
+
+def chosen(arguments) -> list[tuple[str, dict]]:
+    """The notebooks and their parameter values, all checked; says which of ``all`` are left out."""
+    words = [word for word in arguments.words if "=" not in word]
+    found, skipped = select(words, given(arguments))
+    if skipped:
+        print(f"poisonlib: skipped, as they lack this profile: {', '.join(skipped)}", file=sys.stderr)
+    return found
+
+
+def _plan(arguments) -> int:
+    from .. import experiments
+
+    common, found = {"engine": _engine(arguments), "workers": arguments.workers}, []
+    for name, values in chosen(arguments):
+        if trials := notebooks.trials(name, values):
+            how = common | {key: values[key] for key in ("device", "again") if key in values}
+            planned, a_cell = experiments.plan(trials, **how), len({trial.seed for trial in trials})
+            found.append({"notebook": name, "trials a cell": a_cell, **dataclasses.asdict(planned)})
+            if not arguments.json:
+                print(f"{name}: {planned}\n{_power(a_cell)}", flush=True)
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+    return 0
+
+
+def _power(trials: int) -> str:
+    """What so many trials a cell can show, for hits and misses at 80 % power."""
+    from ..papers import power
+
+    seen = [(start, power.detectable(start, trials)) for start in (0.9, 0.45)]
+    drops = [f"{start:.0%} to {'none' if least is None else f'{least:.0%}'}" for start, least in seen]
+    wanted = power.trials_for_equivalence(0.45, 0.10)
+    drop = f"{trials} trials a cell tell a drop from {' or from '.join(drops)}"
+    return f"    {drop}; agreement within 10 points of a printed rate takes {wanted}"
+
+
+def _run(arguments) -> int:
+    if arguments.hours is not None or _engine(arguments) != "processes":
+        return _campaign(arguments)
+    if arguments.workers is not None:
+        raise ValueError(
+            f"--workers {arguments.workers}: goes with --hours or --engine; notebooks choose their number of workers themselves"
+        )
+    return _execute(chosen(arguments))
+
+
+def _execute(books: list[tuple[str, dict]]) -> int:
+    import papermill
+
+    failed = []
+    for place, (name, values) in enumerate(books, start=1):
+        print(f"[{place}/{len(books)}] {name} {' '.join(f'{k}={v}' for k, v in values.items())}", flush=True)
+        try:
+            print(f"    -> {notebooks.execute(name, values)}", flush=True)
+        except papermill.PapermillExecutionError as error:
+            print(f"    failed in cell {error.exec_count}: {error.ename}: {error.evalue}", file=sys.stderr)
+            failed.append(name)
+    if failed:
+        print(f"poisonlib: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _campaign(arguments) -> int:
+    """Work on the trials of all notebooks until the hours are over, then run those notebooks that lack none."""
+    from ..experiments.campaign import Campaign
+
+    books = chosen(arguments)
+    tables = {name: notebooks.trials(name, values) for name, values in books}
+    how = {key: values[key] for _, values in books for key in ("device", "again") if key in values}
+    trials = [trial for table in tables.values() for trial in table]
+    engine = _engine(arguments)
+    campaign = Campaign(trials, arguments.hours, workers=arguments.workers, engine=engine, **how)
+    with contextlib.nullcontext() if engine == "processes" else engine.connected():
+        print(f"recorded: {campaign.standing()}\n{campaign.outlook()}", flush=True)
+        finished, failed = campaign.work()
+        print(f"{finished}\nthe same command goes on from here: {campaign.outlook()}", flush=True)
+    if failed:
+        print(f"poisonlib: {failed}", file=sys.stderr)
+    standings = {name: campaign.standing(table) for name, table in tables.items()}
+    for name, standing in standings.items():
+        if not standing.complete:
+            print(f"{name}: {standing}; it is run when all are recorded", flush=True)
+    return _execute([(name, values) for name, values in books if standings[name].complete]) or int(bool(failed))
+
+
+def _pretrain(arguments) -> int:
+    from .. import experiments, models
+
+    profile = experiments.profile(arguments.scenario, arguments.profile)
+    if profile.extractor is None:
+        raise ValueError(f"the profile {profile.name} of {arguments.scenario} trains from scratch; it has no extractor")
+    chosen = [models.load(text) for text in arguments.model or [profile.model]]
+    for model in chosen:
+        for start in range(arguments.starts):
+            extractor = dataclasses.replace(profile.extractor, model=model, seed=start)
+            made = experiments.pretrain(extractor, profile.numerics, arguments.device)
+            print(f"{made.extractor}: accuracy {made.accuracy:.2%}, digest {made.digest}", flush=True)
+    return 0
