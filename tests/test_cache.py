@@ -55,6 +55,14 @@ def test_a_damaged_file_is_made_again(cache, damage):
     assert same(cache.fetch(IDENTITY, make), made) and make.times == 2
 
 
+def test_what_is_kept_is_read_and_nothing_is_made(cache):
+    assert cache.kept(IDENTITY) is None
+    made = cache.fetch(IDENTITY, Maker())
+    assert same(cache.kept(IDENTITY), made) and cache.kept(OTHER) is None
+    cache.path(IDENTITY).rename(cache.path(OTHER))
+    assert cache.kept(OTHER) is None, "it is another's"
+
+
 def test_with_keep_false_nothing_is_written_and_what_is_there_is_read(cache):
     make = Maker()
     assert cache.fetch(IDENTITY, make, keep=False)[0]["ids"].tolist() == [1]

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from poisonlib import data, experiments, models, training
+from poisonlib import experiments, models
 from poisonlib.experiments import Ledger, Trial, provenance, run
 from poisonlib.experiments.campaign import Campaign, Standing, forecast
 from poisonlib.experiments.environment import environment
@@ -21,14 +21,10 @@ from poisonlib.experiments.schedule import Costs, Schedule, breadth_first, outst
 from poisonlib.experiments.spec import digest
 
 from . import invent
+from .small import TINY
 from .test_cli import OLD
 
 runner, attempts = sys.modules["poisonlib.experiments.run"], sys.modules["poisonlib.experiments.attempt"]
-TINY = dict(
-    data=data.source("digits", size=8, limit=100),
-    model=models.load("cifar_resnet", depth=8, width=2, shortcut="projection"),
-    recipe=training.load("quick", epochs=1, batch_size=50),
-)
 CPU = torch.device("cpu")
 HERE = environment(CPU).device
 MATCHING = "gradient_matching(poison_rate=0.05, eps=0.2, steps=4, restarts=1, eval_samples=2)"
@@ -286,6 +282,10 @@ class TestStanding:
         assert sorted(standing.cells) == [(2, 4), (2, 4), (3, 4)]
         assert (standing.balanced, standing.ahead, standing.complete) == (2, 1, False)
         assert str(standing) == "7 of 12 trials, every cell has 2 of 4, 1 cell has more"
+
+    def test_victims_of_one_goal_are_of_one_cell(self):
+        trials = tiny(trials=2, starts=3)
+        assert Standing.of(trials, trials[4:]).cells == ((4, 6),)
 
     @pytest.mark.parametrize(
         ("cells", "text"),

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from poisonlib import data, experiments, files, locks, models, training
+from poisonlib import experiments, files, locks
 from poisonlib.cli import main
 from poisonlib.experiments import Ledger, failures, run
 from poisonlib.experiments.attempt import attempt
@@ -23,14 +23,10 @@ from poisonlib.experiments.schedule import Schedule, breadth_first, outstanding
 from poisonlib.experiments.spec import canonical
 
 from . import invent, plain
+from .small import TINY
 
 attempts = sys.modules["poisonlib.experiments.attempt"]
 CPU = torch.device("cpu")
-TINY = dict(
-    data=data.source("digits", size=8, limit=100),
-    model=models.load("cifar_resnet", depth=8, width=2, shortcut="projection"),
-    recipe=training.load("quick", epochs=1, batch_size=50),
-)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import sys
 import pytest
 import torch
 
-from poisonlib import data, experiments, models, training
+from poisonlib import experiments
 from poisonlib.experiments import Ledger, provenance, run, workers
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.schedule import Schedule, breadth_first
@@ -20,13 +20,9 @@ from poisonlib.experiments.spec import digest
 from poisonlib.files import read_tensors, write_atomically
 
 from . import plain
+from .small import TINY
 
 runner, attempts = sys.modules["poisonlib.experiments.run"], sys.modules["poisonlib.experiments.attempt"]
-TINY = dict(
-    data=data.source("digits", size=8, limit=100),
-    model=models.load("cifar_resnet", depth=8, width=2, shortcut="projection"),
-    recipe=training.load("quick", epochs=1, batch_size=50),
-)
 FILTERS = ["spectral_signatures", "activation_clustering", "deep_knn"]
 MATCHING = "gradient_matching(poison_rate=0.05, eps=0.2, steps=4, restarts=1, eval_samples=2)"
 NOT_A_NUMBER_OF_WORKERS = [-1, True, False, 2.0, "2"]

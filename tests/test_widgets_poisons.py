@@ -22,11 +22,14 @@ OF = _trial.trial_of
 
 @pytest.fixture(scope="module", autouse=True)
 def small(tmp_path_factory):
-    """Three epochs on 300 images, and a cache of its own."""
+    """Three epochs on 300 images, poisons for as many, and a cache of its own."""
 
     def trial_of(*choices):
         trial = OF(*choices)
-        return replace(trial, recipe=trial.recipe.lasting(3), data=replace(trial.data, limit=300))
+        trial = replace(trial, recipe=trial.recipe.lasting(3), data=replace(trial.data, limit=300))
+        if getattr(trial.attack, "poison_rate", 0) == 0.08:  # more images than the smallest class then has
+            return replace(trial, attack=replace(trial.attack, poison_rate=0.06))
+        return trial
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POISONLIB_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
@@ -364,5 +367,4 @@ def test_every_attack_and_defence_of_the_menus_works_or_says_what_to_get():
     panel = poisons.explorer(State(attack=ATTACKS["patch"]))
     for text in panel.controls["attack"].options:
         panel.controls["attack"].value = text
-        line = panel.line.value
-        assert "Not shown" not in line or "but the smallest class has" in line, f"{line}: only on so few images"
+        assert "Not shown" not in panel.line.value

@@ -31,18 +31,21 @@ class Cache:
         """The file for an identity: the description of all that decides the content."""
         return self.root / f"{digest(identity)}.safetensors"
 
+    def kept(self, identity: dict) -> Content | None:
+        """The content for an identity; None where it is missing, damaged or another's."""
+        return files.read_tensors(self.path(identity), canonical(identity))
+
     def fetch(self, identity: dict, make: Callable[[], Content], keep: bool = True) -> Content:
         """The content for an identity: read from disk or, if it is missing, damaged or another's, made by ``make()`` and kept.
 
         A process that needs the same content meanwhile waits for this one. With ``keep=False`` nothing is written or waited for.
         """
-        owner = canonical(identity)
         with self._locked(identity) if keep else contextlib.nullcontext():
-            content = files.read_tensors(self.path(identity), owner)
+            content = self.kept(identity)
             if content is None:
                 content = make()
                 if keep:
-                    files.write_tensors(self.path(identity), *content, owner)
+                    files.write_tensors(self.path(identity), *content, canonical(identity))
             return content
 
     def _locked(self, identity: dict) -> AbstractContextManager:

@@ -26,7 +26,7 @@ class Standing:
     @classmethod
     def of(cls, trials: Collection[Trial], missing: Collection[Trial], failed: int = 0) -> "Standing":
         """The standing of distinct trials, some of which are not recorded."""
-        wanted, lacking = (Counter(replace(trial, seed=0) for trial in each) for each in (trials, missing))
+        wanted, lacking = (Counter(replace(trial, seed=0, start=0) for trial in each) for each in (trials, missing))
         return cls(tuple((count - lacking[cell], count) for cell, count in wanted.items()), failed)
 
     @property

@@ -137,7 +137,7 @@ class _Work:
         """A reference to a part: of earlier runs where it is in the cache, else of the task that makes it."""
         known = self.made[_owner(part)]
         if part.name not in known:
-            if content := _kept(self.cache, part):
+            if content := self.cache.kept(part.identity):
                 known[part.name] = part, self.ray.put(content)
             else:
                 asked = self._job(part.trial, part.needs) | {"kind": part.kind, "number": part.number}
@@ -182,24 +182,6 @@ def _write(ledger: Ledger, trial: Trial, found: dict[str, bytes]) -> None:
         files.write_atomically(ledger.root / name, content)
     if ledger.path(trial.key).relative_to(ledger.root).as_posix() in found:
         failures.clear(ledger, trial.key)
-
-
-class _Missing(Exception):
-    """Nothing is kept."""
-
-
-def _kept(cache: Cache, part: Part) -> Content | None:
-    """What an earlier run has kept of a part."""
-
-    def missing() -> Content:
-        raise _Missing
-
-    if not cache.path(part.identity).exists():
-        return None
-    try:
-        return cache.fetch(part.identity, missing)
-    except _Missing:
-        return None
 
 
 def _library():

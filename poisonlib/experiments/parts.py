@@ -26,12 +26,16 @@ class Handed(Cache):
     root: Path = Path(os.devnull)
     contents: dict[str, Content] = field(default_factory=dict)  # by the digest of their identity
 
+    def kept(self, identity: dict) -> Content | None:
+        """The content for an identity; None where it was neither handed over nor made."""
+        return self.contents.get(digest(identity))
+
     def fetch(self, identity: dict, make: Callable[[], Content], keep: bool = True) -> Content:
         """The content for an identity, made by ``make()`` where it was not handed over."""
-        name = digest(identity)
-        if name not in self.contents:
-            self.contents[name] = make()
-        return self.contents[name]
+        content = self.kept(identity)
+        if content is None:
+            content = self.contents[digest(identity)] = make()
+        return content
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .environment import choose
 from .extractor import Extractor
 from .ledger import Ledger
 from .networks import images
+from .parts import CRAFT, EXTRACTOR, Part, parts
 from .schedule import DAMAGED, FAILED, Costs, outstanding
 from .spec import Trial, digest
 
@@ -107,11 +108,9 @@ def _networks(trial: Trial, cache: Cache) -> list[tuple[dict, Trial | Extractor]
     """The networks that `run` trains for a trial: extractors, its victim and, unless the craft is in the cache, its surrogates and
     the network on which the craft is judged.
     """
-    wanted = trial.attack.surrogates if _to_craft(trial, cache) else ()
-    own = [provenance.surrogate(trial, each) for each in wanted if not each.pretrained]
-    held_out = [provenance.unpoisoned(trial)] if wanted and len(own) == len(wanted) else []
-    extractors = [(provenance.extractor(each, trial.numerics), each) for each in trial.extractors]
-    return extractors + [(identity, trial) for identity in (provenance.victim(trial), *own, *held_out)]
+    found = [part for part in parts(trial, keep=True) if part.kind != CRAFT]
+    found += Part(CRAFT, trial).needs if _to_craft(trial, cache) else []
+    return [(part.identity, trial.extractors[part.number] if part.kind == EXTRACTOR else trial) for part in found]
 
 
 def _operations(work: Sequence[Trial | Extractor]) -> float | None:
