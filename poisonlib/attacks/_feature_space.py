@@ -15,19 +15,26 @@ from . import Surrogate, ThreatModel
 from ._targeted import Targeted
 
 
-class FeatureSpace:
-    """The networks' features of images, and of the target. Networks are in eval mode, so images do not influence each other."""
+class Features:
+    """The surrogates' features of images. The networks are in eval mode, so images do not influence each other."""
 
-    def __init__(self, threat_model: ThreatModel, goal: Goal):
+    def __init__(self, threat_model: ThreatModel):
         self.networks = [network.eval() for network in threat_model.surrogates]
         self.numerics = threat_model.numerics
-        with torch.no_grad():
-            self.aims = [features[0] for features in self(to_float(goal.images))]
 
     def __call__(self, x: Float[Tensor, "m c h w"]) -> list[Float[Tensor, "m d"]]:
         """The features of images, network by network."""
         with self.numerics.autocast(x.device) if self.numerics else contextlib.nullcontext():
             return [network.features(x).float() for network in self.networks]
+
+
+class FeatureSpace(Features):
+    """The features of images, and ``aims``, those of the target, network by network."""
+
+    def __init__(self, threat_model: ThreatModel, goal: Goal):
+        super().__init__(threat_model)
+        with torch.no_grad():
+            self.aims = [features[0] for features in self(to_float(goal.images))]
 
 
 def distances(features: Float[Tensor, "*m d"], aim: Float[Tensor, " d"]) -> Float[Tensor, "*m"]:

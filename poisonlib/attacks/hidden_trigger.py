@@ -3,7 +3,6 @@
 The trigger itself is on no training image. "Just How Toxic", section 2, equation 4.
 """
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ..rng import stream
 from ..tensors import to_bytes, to_float
 from . import Surrogate, ThreatModel
 from ._backdoor import Backdoor
+from ._feature_space import Features
 from ._signed_adam import minimise
 
 Pairing = Callable[[Tensor], Tensor]
@@ -91,14 +91,13 @@ class Collision:
     """Mean squared distance in features between poisons and the sources that they are paired with, summed over the surrogates."""
 
     def __init__(self, threat_model: ThreatModel, sources: Integer[Tensor, "m c h w"], pairing: Pairing):
-        self.networks = [network.eval() for network in threat_model.surrogates]
-        self.numerics, self.pairing = threat_model.numerics, pairing
+        self.features, self.pairing = Features(threat_model), pairing
         with torch.no_grad():
-            self.aims = self._features(to_float(sources))
+            self.aims = self.features(to_float(sources))
 
     def value(self, x: Float[Tensor, "m c h w"]) -> Float[Tensor, ""]:
         """The distance at images, which are paired anew."""
-        features = self._features(x)
+        features = self.features(x)
         costs = [torch.cdist(f.detach(), aim).square() for f, aim in zip(features, self.aims, strict=True)]
         partner = self.pairing(torch.stack(costs).sum(0))
         pairs = zip(features, self.aims, strict=True)
@@ -109,10 +108,6 @@ class Collision:
         x = x.detach().requires_grad_()
         value = self.value(x)
         return value.detach(), torch.autograd.grad(value, x)[0]
-
-    def _features(self, x: Tensor) -> list[Float[Tensor, "m d"]]:
-        with self.numerics.autocast(x.device) if self.numerics else contextlib.nullcontext():
-            return [network.features(x).float() for network in self.networks]
 
 
 def assign(cost: Float[Tensor, "m m"]) -> Int64[Tensor, " m"]:
