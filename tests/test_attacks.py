@@ -24,7 +24,8 @@ def attack(request, threat_model, tmp_path, monkeypatch):
     if request.param == "external":
         return attacks.given(*Patch().craft(threat_model, 7), "patches from elsewhere")
     fields = {field.name for field in dataclasses.fields(registry.find("poisonlib.attacks", attacks.Attack, request.param))}
-    return attacks.load(request.param, **{key: value for key, value in {"steps": 10, "restarts": 2}.items() if key in fields})
+    little = {"steps": 10, "restarts": 2, "inner": "feature_collision(steps=10)"}
+    return attacks.load(request.param, **{key: value for key, value in little.items() if key in fields})
 
 
 def with_surrogates(threat_model, attack):

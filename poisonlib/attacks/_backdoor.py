@@ -1,6 +1,6 @@
 """What backdoors with crafted poisons share: a trigger in a corner, and success measured on test images that carry it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Integer
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .. import check
 from ..data import Goal, ImageSet
+from ..registry import LATER
 from ..rng import stream
 from . import ThreatModel
 from ._targeted import Targeted
@@ -23,10 +24,12 @@ class Backdoor(Targeted):
     eps: float = 8 / 255  # largest change of a pixel, in units of [0, 1]
     targets: int | None = None  # test images of the source class that get the trigger; None: all of them
     size: int = 5  # pixels a side of the trigger
+    pattern: str = field(default="random", kw_only=True, metadata=LATER)  # "random" or "checkerboard": the trigger's picture
 
     def __post_init__(self):
         super().__post_init__()
         check.whole("size", self.size, 1)
+        check.one_of("pattern", self.pattern, ("random", "checkerboard"))
 
     def validate(self, threat_model: ThreatModel) -> None:
         """Raises ValueError where a class is too small for the poisons or the targets, and for a trigger larger than the images."""
@@ -41,8 +44,13 @@ class Backdoor(Targeted):
         return base, replace(goal, images=self.stamp(goal.images, self.trigger(threat_model.train, seed)))
 
     def trigger(self, like: ImageSet, seed: int) -> Integer[Tensor, "c s s"]:
-        """Black or white at random for every channel and pixel: that of the patch backdoor with the same seed."""
+        """Black or white at random for every channel and pixel: that of the patch backdoor with the same seed. The checkerboard
+        is the same for every seed, white in its corners at odd sizes.
+        """
         shape = (like.shape[0], self.size, self.size)
+        if self.pattern == "checkerboard":
+            squares = torch.arange(self.size)[:, None] + torch.arange(self.size)
+            return ((squares + 1) % 2 * 255).to(torch.uint8).expand(shape)
         return (torch.randint(2, shape, generator=stream(seed, "trigger")) * 255).to(torch.uint8)
 
     def stamp(self, images: Integer[Tensor, "n c h w"], trigger: Integer[Tensor, "c s s"]) -> Integer[Tensor, "n c h w"]:

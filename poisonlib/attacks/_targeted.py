@@ -24,6 +24,7 @@ class Targeted(Attack):
     eps: float = 16 / 255  # largest change of a pixel, in units of [0, 1]
     poison_rate: float = 0.01  # poisons as a share of the whole training set; 0 is the clean control
     targets: int | None = 1  # test images of one class that are all to be classified as the intended class; None: all of it
+    pair: tuple[int, int] | None = field(default=None, kw_only=True, metadata=LATER)  # class of targets, of poisons; None: drawn
     setups: str = field(default="", kw_only=True, metadata=LATER | {"shown": False})  # what `data.keep_setups` returned
 
     def __post_init__(self):
@@ -34,6 +35,8 @@ class Targeted(Attack):
         check.share("poison_rate", self.poison_rate, "the training set")
         if self.targets is not None:
             check.whole("targets", self.targets, 1)
+        if self.pair is not None and not (len(self.pair) == 2 and self.pair[0] != self.pair[1] and min(self.pair) >= 0):
+            raise ValueError(f"pair={self.pair!r}: choose two different classes, that of the targets and that of the poisons")
 
     @property
     def clean(self) -> bool:
@@ -49,6 +52,8 @@ class Targeted(Attack):
         if self.setups:
             kept_setup(self.setups, 0).check(threat_model.train, threat_model.test)
             return
+        if self.pair and max(self.pair) >= len(threat_model.train.classes):
+            raise ValueError(f"pair={self.pair}: the data have the classes 0 to {len(threat_model.train.classes) - 1}")
         train, test = threat_model.train, threat_model.test
         smallest, fewest = train.smallest_class, test.smallest_class
         if (poisons := count(train, self.poison_rate)) > smallest:
@@ -74,7 +79,8 @@ class Targeted(Attack):
         train, test = threat_model.train, threat_model.test
         if self.setups:
             return self._given(kept_setup(self.setups, seed), train, test, seed)
-        intended, source = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
+        drawn = torch.randperm(len(train.classes), generator=stream(seed, "classes"))[:2].tolist()
+        intended, source = self.pair[::-1] if self.pair else drawn
         aim = test.of_class(source)
         if (self.targets or 1) > len(aim):
             raise ValueError(f"targets={self.targets}: the class {test.classes[source]!r} has {len(aim)} test images")

@@ -1,6 +1,7 @@
 """Trials as pure functions of a description and a seed, a ledger of their records, and the runner that fills it."""
 
 from .crafting import craft as craft
+from .designs import design as design
 from .extractor import Extractor as Extractor
 from .grid import check as check
 from .grid import grid as grid

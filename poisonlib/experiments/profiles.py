@@ -3,7 +3,7 @@
 import functools
 import tomllib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import data, models, registry, training
@@ -28,6 +28,9 @@ class Profile:
     attacks: dict[str, dict]  # values of an attack at this scale, by its name; a grid can change them
     defences: dict[str, dict]  # likewise of an augmentation, a step or a filter
     extractor: Extractor | None = None  # what victims start from
+    changes: dict[str, dict[str, dict]] = field(
+        default_factory=dict
+    )  # of an experiment's baseline, by name and attack; see `designs`
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,20 @@ def profile(scenario: str, name: str) -> Profile:
         attacks=dict(_numbers(attack) for attack in table.get("attacks", [])),
         defences=dict(_numbers(defence) for defence in table.get("defences", [])),
         extractor=pretraining and Extractor(data.source(pretraining["data"]), model, _recipe(pretraining)),
+        changes=table.get("changes", {}),
     )
+
+
+def recipe(text: str) -> training.Recipe:
+    """``"benchmark_a(augment='none')"``: a recipe by name, with values changed."""
+    name, values = _numbers(text)
+    return training.load(name, **values)
 
 
 def _recipe(table: dict) -> training.Recipe:
     """The recipe that a table names, with the values that it changes."""
-    return training.load(table["recipe"], **{key: table[key] for key in ("epochs", "batch_size", "lr", "frozen") if key in table})
+    changed = {key: table[key] for key in ("epochs", "batch_size", "lr", "frozen") if key in table}
+    return training.load(recipe(table["recipe"]), **changed)
 
 
 def _numbers(text: str) -> tuple[str, dict]:
@@ -106,20 +117,37 @@ def _numbers(text: str) -> tuple[str, dict]:
 
 
 @functools.cache
-def _planned() -> tuple[tuple[tuple, range], ...]:
-    """The seeds that each profile plans for a cell, one range for each of its numbers of trials, by its set-up."""
+def _planned() -> tuple[tuple[tuple[set, ...], range], ...]:
+    """The seeds that each profile plans for a cell, one range for each of its numbers of trials, by the parts of its set-ups."""
     every = [profile(scenario, name) for scenario in scenarios() for name in profiles(scenario)]
     counts = ((each, count) for each in every for count in {each.trials, each.few, each.kept})
-    return tuple((set_up(each), range(each.first_seed, each.first_seed + count)) for each, count in counts)
+    return tuple((_parts(each), range(each.first_seed, each.first_seed + count)) for each, count in counts)
+
+
+def _parts(of: Profile) -> tuple[set, ...]:
+    """What a profile and its changes name: data sets, networks, schedules, and what victims start from."""
+    lines = [line for change in of.changes.values() for line in change.values()]
+    named = {key: [line[key] for line in lines if key in line] for key in ("data", "model", "recipe", "extractor")}
+    mine, network, schedule, start = set_up(of)
+    before = {_start(Extractor(data.source(e["data"]), of.model, recipe(e["recipe"]))) if e else None for e in named["extractor"]}
+    return (
+        {mine, *(registry.label(data.source(each)) for each in named["data"])},
+        {network, *map(models.load, named["model"])},
+        {schedule, *map(recipe, named["recipe"])},
+        {start} | before,
+    )
 
 
 def set_up(of) -> tuple:
-    """Data set, network, extractor and schedule of a trial or a profile; data sets without the digest of their content."""
-    start = of.extractor and (registry.label(of.extractor.data), of.extractor.recipe, of.extractor.seed)
-    return registry.label(of.data), of.model, of.recipe, start
+    """Data set, network, schedule and extractor of a trial or a profile; data sets without the digest of their content."""
+    return registry.label(of.data), of.model, of.recipe, _start(of.extractor)
+
+
+def _start(of: Extractor | None) -> tuple | None:
+    return of and (registry.label(of.data), of.recipe, of.seed)
 
 
 def as_planned(trial, seeds: Collection[int]) -> bool:
     """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``."""
     place, mine = set_up(trial), set(seeds)
-    return any(place == other and mine == set(planned) for other, planned in _planned())
+    return any(mine == set(planned) and all(map(set.__contains__, parts, place)) for parts, planned in _planned())

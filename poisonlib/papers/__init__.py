@@ -9,5 +9,6 @@ from .claims import load as load
 from .claims import names as names
 from .compare import Comparison as Comparison
 from .compare import compare as compare
+from .designs import trials as trials
 from .rates import points as points
 from .rates import table_points as table_points

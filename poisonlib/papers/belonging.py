@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields, replace
 from .. import attacks, registry
 from ..experiments import Defence, Extractor, Trial, defence, profile, profiles, scenarios
 from ..experiments.profiles import Profile
+from . import designs
 from .cells import Cell, trial_of
 from .claims import Claim, Table, load, names
+from .designs import MEASURES
 
 PLACE = ("attack", "data", "model", "defence", "transfer", "white_box")  # what ``means`` name; the rest are values of the attack
-MEASURES = ("success", "clean accuracy")
 
 
 def comparable(claim: Claim) -> bool:
@@ -21,14 +22,27 @@ def comparable(claim: Claim) -> bool:
 
 
 def _defence(claim: Claim) -> str | Defence | None:
-    """The claim's defence; the victims of the benchmark, of whose claims each says whether it is about transfer, have none."""
-    return claim.means.get("defence") or ("none" if {"attack", "transfer"} <= claim.means.keys() else None)
+    """The claim's defence; the victims of the benchmark, of whose claims each says whether it is about transfer, have none, and
+    those of a design none unless the claim says so."""
+    undefended = designs.designed(claim) or {"attack", "transfer"} <= claim.means.keys()
+    return claim.means.get("defence") or ("none" if undefended else None)
 
 
 def belongs(trial: Trial, claim: Claim) -> bool:
-    """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says."""
+    """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says, or of its design."""
+    if "design" in claim.means:
+        return designs.designed(claim) and _is_design(trial, claim)
     wanted = _defence(claim)
     return bool(wanted) and attacked_as(trial, claim) and alike(trial.defence, defence(wanted))
+
+
+def _is_design(trial: Trial, claim: Claim) -> bool:
+    """Whether a trial is one of the claim's design, at whatever profile."""
+    mine = designs.plain(trial)
+    return any(
+        alike(mine.defence, each.defence) and mine == designs.plain(replace(each, defence=mine.defence))
+        for each in designs.of_claim(claim)
+    )
 
 
 def attacked_as(trial: Trial, claim: Claim) -> bool:

@@ -18,6 +18,7 @@ from .gaps import barred, gap
 from .printed import printed
 from .setting import caption, setting
 from .statistics import Estimate
+from .together import together
 from .verdicts import Asked, CellVerdict, Question, Verdict, answered, judged
 
 
@@ -121,23 +122,24 @@ class Comparison:
         raise LookupError(f"no finding {identity!r}; choose one of: {', '.join(f.id for f, _ in self.findings)}")
 
 
-def compare(records: Sequence[Record], paper: str, table: str) -> Comparison:
+def compare(records: Sequence[Record], paper: str, table: str | Sequence[str]) -> Comparison:
     """A paper's table beside those of our records that belong to its cells, with verdicts by the rules of `experiments.rules`.
+    Several tables stand together (`together`), and sentences are tested that compare a cell of one with a cell of another.
 
     A record belongs to a cell if its attack, defence and values are what the claim's ``means`` say; data and network may differ,
     and the cell then says that the setting is not the paper's. Records of the attack under a defence that the table lacks make
     further rows. Records of clean controls give the chance rate; records whose classes cannot be imported here are left out.
     Raises ValueError for records of several settings in one cell.
     """
-    claimed, every = load(paper).table(table), cells(records)
+    claimed, every = together(load(paper), [table] if isinstance(table, str) else table), cells(records)
     trials = {cell: trial for cell in every if (trial := trial_of(cell.setting.text))}
     claims = [*claimed.claims, *_further(claimed, list(trials.values()))]
     mine = [_mine(claim, trials) for claim in claims]
     compared = _compared(claims, mine, every, trials)
-    by_name = {(table, cell.claim.row, cell.claim.column): cell for cell in compared}
-    findings = [each for each in load(paper).findings if _measured(by_name.get(each.less), by_name.get(each.more))]
-    pairs = [(each, by_name[each.less], by_name[each.more]) for each in findings]
-    verdicts, at_any_n = (answered([_question(*pair, every, planned) for pair in pairs]) for planned in (True, False))
+    by_name = {(cell.claim.row, cell.claim.column): cell for cell in compared}
+    asked = {each: [by_name.get(claimed.place_of(place)) for place in each.places] for each in load(paper).findings}
+    findings = [each for each, found in asked.items() if _measured(*found)]
+    verdicts, at_any_n = (answered([_question(f, asked[f], every, planned) for f in findings]) for planned in (True, False))
     seen = effects([(cell.claim, cell.trials) for cell in compared if cell.trials], every)
     used = {own.setting.text for own in mine if own}
     behind = {record.key: record for record in records if record.setting in used}
@@ -207,14 +209,24 @@ def _barred(cell: TableCell, every: Sequence[Cell]) -> str:
     return barred(cell.trials, every) if cell.claim.measure == "success" and cell.trials.setting.defence != "none" else ""
 
 
-def _question(each: Finding, less: TableCell, more: TableCell, every: Sequence[Cell], planned: bool) -> Question:
-    """What a finding asks of two cells, in the same trials where they share seeds; without ``planned`` by what holds at any n."""
-    order = (more, less) if each.kind == "higher" else (less, more)
-    measure = less.claim.measure
+def _question(each: Finding, found: Sequence[TableCell], every: Sequence[Cell], planned: bool) -> Question:
+    """What a finding asks of its cells, in the same trials where they share seeds; without ``planned`` by what holds at any n."""
+    order = [cell.trials for cell in (reversed(found) if each.kind == "higher" else found)]
+    measure = found[0].claim.measure
     margin = rules().margin[measure] if each.within is None else each.within
-    first, second, *others = [replace(cell, planned=cell.planned and planned) for cell in (*(c.trials for c in order), *every)]
-    gate = "" if measure != "success" else barred(first, others) or barred(second, others)
-    return Question(each.kind, gap(first, second, measure), margin, *(judged_mean(cell, measure) for cell in (first, second)), gate)
+    mine, others = ([replace(cell, planned=cell.planned and planned) for cell in group] for group in (order, every))
+    means = [judged_mean(cell, measure) for cell in mine]
+    if each.bound is not None:
+        return Question(each.kind, None, margin, means[0], None, bound=each.bound)
+    gate = "" if measure != "success" else _gate(mine, others)
+    return Question(each.kind, gap(*mine, measure), margin, *means, gate)
+
+
+def _gate(pair: Sequence[Cell], every: Sequence[Cell]) -> str:
+    """Why nothing is said of two cells: with a defence, each attack must beat its control; of two undefended ones, either."""
+    reasons = [barred(cell, every) for cell in pair]
+    undefended = all(cell.setting.defence == "none" for cell in pair)
+    return "" if undefended and not all(reasons) else next(filter(None, reasons), "")
 
 
 def _reader_row(cell: TableCell) -> dict:

@@ -33,7 +33,7 @@ def dossier(comparison: Comparison, finding: Finding, said: Verdict, at_any_n: V
     before correction, of the sentence and of its opposite. ``cells``: the printed numbers that are compared, ours, and the keys of
     the records behind ours. ``digests``: of the sentence with its printed numbers, of the images and of the code.
     """
-    cells = [comparison.cell(*place[1:]) for place in (finding.less, finding.more)]
+    cells = [comparison.cell(*comparison.table.place_of(place)) for place in finding.places]
     keys = {key for cell in cells for key in _keys(comparison, cell)}
     records = [record for record in comparison.records if record.key in keys]
     text = "\n".join([finding.quote, *(cell.claim.printed for cell in cells)])

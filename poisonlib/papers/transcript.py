@@ -84,6 +84,13 @@ class Table:
     rows: tuple[str, ...]
     claims: tuple[Claim, ...]  # row by row
     notes: tuple[Note, ...]
+    origins: tuple[tuple[str, str, str], ...] = ()  # of several tables that stand together: each claim's place in the paper
+
+    def place_of(self, cell: tuple[str, str, str]) -> tuple[str, str] | None:
+        """Row and column here of a cell (table, row, column) of the paper; None for a cell of another table."""
+        known = self.origins or [(claim.table, claim.row, claim.column) for claim in self.claims]
+        here = dict(zip(known, self.claims, strict=True)).get(cell)
+        return here and (here.row, here.column)
 
     def frame(self):
         """A pandas DataFrame of the cells exactly as printed."""
@@ -160,11 +167,22 @@ class Finding:
     note: str = ""
 
     @property
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """The cells that are compared, the lower one first; one alone with a ``bound``."""
+        return tuple(cell for cell in (self.less, self.more) if cell)
+
+    @property
     def checked(self) -> str:
-        """The comparison in short: ``"mixup / Basic < Baseline / Basic"``."""
-        names = [" / ".join(cell[1:]) if cell else f"{self.bound:g}" for cell in (self.less, self.more)]
+        """The comparison in short: ``"mixup / Basic < Baseline / Basic"``, with the tables where there are two."""
+        several = len({cell[0] for cell in self.places}) > 1
+        names = [_cell(cell, several) if cell else f"{self.bound:g}" for cell in (self.less, self.more)]
         sign = {"lower": "{0} < {1}", "higher": "{1} > {0}", "similar": "{0} ≈ {1}", "below": "{0} < {1}", "above": "{1} > {0}"}
         return sign[self.kind].format(*names)
+
+
+def _cell(cell: tuple[str, str, str], several: bool) -> str:
+    """``"FC / Success Rate (%)"``, or ``"FC / Success Rate (%) (table 8)"``."""
+    return " / ".join(cell[1:]) + f" ({cell[0].replace('table', 'table ')})" * several
 
 
 @dataclass(frozen=True)

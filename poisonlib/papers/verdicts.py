@@ -93,23 +93,28 @@ def _judged(asked: Asked, within: float, outside: float, count: float) -> CellVe
 
 @dataclass(frozen=True)
 class Question:
-    """A sentence about two rates: ``gap`` is the mean of first - second, which is claimed to be lower, higher or similar."""
+    """A sentence about two rates: ``gap`` is the mean of first - second, which is claimed to be lower, higher or similar. Or about
+    a single one, which is claimed to lie below or above a ``bound``.
+    """
 
     kind: str
     gap: Mean | None  # None: nothing was measured twice
     margin: float
     first: Mean
-    second: Mean
+    second: Mean | None
     gate: str = ""  # why nothing is said, where the attack does not succeed
+    bound: float | None = None
 
     @property
     def tested(self) -> bool:
         """Whether a verdict is asked for."""
-        return not self.gate and self.gap is not None
+        return not self.gate and (self.gap is not None or (self.bound is not None and self.first.trials > 1))
 
     @property
     def p(self) -> float:
         """Against the opposite of what is claimed."""
+        if self.bound is not None:
+            return float(self.first.below(self.bound) if self.kind == "below" else self.first.above(self.bound))
         if self.kind == "similar":
             return float(max(self.gap.above(-self.margin), self.gap.below(self.margin)))
         return float(self.gap.below(0.0) if self.kind == "lower" else self.gap.above(0.0))
@@ -117,6 +122,8 @@ class Question:
     @property
     def against(self) -> float:
         """Against what is claimed."""
+        if self.bound is not None:
+            return float(self.first.above(self.bound) if self.kind == "below" else self.first.below(self.bound))
         if self.kind == "similar":
             return float(min(1, 2 * min(self.gap.above(self.margin), self.gap.below(-self.margin))))
         return float(self.gap.above(0.0) if self.kind == "lower" else self.gap.below(0.0))
@@ -135,16 +142,22 @@ def _silent(question: Question) -> Verdict:
 
 
 def _answered(question: Question, p: float, against: float) -> Verdict:
-    level, gap = rules().level, question.gap
+    level = rules().level
     word = "holds" if p <= level else "contradicted" if against <= level else "undecided"
     link = {"holds": "", "contradicted": "that ", "undecided": "whether "}[word]
+    shown, judge = against if word == "contradicted" else p, question.gap or question.first
+    low, high = (100 * end for end in judge.interval(1 - level))
+    interval = f"{100 * (1 - level):g} % interval {low:+.1f} to {high:+.1f}, p = {shown:.2g} ({judge.name}, Holm)"
+    return Verdict(word, f"{word}: {link}{_said(question)}, its {interval}.", question.p, question.against)
+
+
+def _said(question: Question) -> str:
+    """``"5.0 % (20 trials) is lower than 90.0 % (20 trials); the difference is -85.0 points"``."""
+    first, *others = [f"{100 * each.value:.1f} % ({each.trials} trials)" for each in (question.first, question.second) if each]
+    if question.bound is not None:
+        return f"{first} lies {question.kind} {100 * question.bound:g} %"
     than = f"within {100 * question.margin:g} points of" if question.kind == "similar" else f"{question.kind} than"
-    rates = [f"{100 * each.value:.1f} % ({each.trials} trials)" for each in (question.first, question.second)]
-    low, high = (100 * end for end in gap.interval(1 - level))
-    shown = against if word == "contradicted" else p
-    text = f"{word}: {link}{rates[0]} is {than} {rates[1]}; the difference is {100 * gap.value:+.1f} points"
-    interval = f"its {100 * (1 - level):g} % interval {low:+.1f} to {high:+.1f}, p = {shown:.2g} ({gap.name}, Holm)"
-    return Verdict(word, f"{text}, {interval}.", question.p, question.against)
+    return f"{first} is {than} {others[0]}; the difference is {100 * question.gap.value:+.1f} points"
 
 
 def holm(p_values: Iterable[float]) -> list[float]:

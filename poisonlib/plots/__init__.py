@@ -4,6 +4,10 @@ from .audit import audit_cells as audit_cells
 from .audit import audit_errors as audit_errors
 from .certified import Panel as Panel
 from .certified import certified as certified
+from .designs import counts as counts
+from .designs import fragility as fragility
+from .designs import marks as marks
+from .designs import scaling as scaling
 from .forest import forest as forest
 from .images import panels as panels
 from .images import shares as shares

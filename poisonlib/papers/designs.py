@@ -1,0 +1,77 @@
+"""Tables whose cells are designs: an attack's baseline with named changes (`experiments.design`), and the trials of such cells."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Collection, Iterator, Sequence
+
+from ..experiments import Trial, design, profiles
+from ..experiments.designs import SCENARIO
+from .claims import Claim, load
+
+CHANGES = ("design", "amount", "box", "crafting")  # what ``means`` call the changes of a cell, in their order; "": none
+MEASURES = ("success", "clean accuracy")
+GOAL = ("pair", "size", "pattern", "inner")  # values of an attack that decide which images are its goal
+
+
+def designed(claim: Claim) -> bool:
+    """Whether the claim is a rate under a design."""
+    return "design" in claim.means and claim.measure in MEASURES
+
+
+def changes(claim: Claim) -> tuple[str, ...]:
+    """The changes of a claim that is `designed`."""
+    return tuple(claim.means[kind] for kind in CHANGES if claim.means.get(kind))
+
+
+def trials(
+    paper: str, tables: Sequence[str], profile: str, count: int | None = None, rows: Collection[str] = (), controls: bool = True
+) -> list[Trial]:
+    """The trials of every cell of some tables that the profile has a design for, each set-up beside its clean control.
+
+    ``count``: trials in each cell, by default the profile's number. ``rows``: only these rows. Raises LookupError for a row that
+    none of the tables has, and where there is no trial.
+    """
+    claims = [claim for table in tables for claim in load(paper).table(table).claims]
+    if unknown := set(rows) - {claim.row for claim in claims}:
+        raise LookupError(f"rows: no {', '.join(sorted(unknown))}; choose from: {', '.join(dict.fromkeys(c.row for c in claims))}")
+    found, beside = [], {}
+    for claim in claims:
+        if designed(claim) and (not rows or claim.row in rows):
+            found += (mine := _trials(claim, profile, count))
+            if controls and mine and not mine[0].defence.parts:
+                beside.setdefault(_goal(mine[0]), _trials(claim, profile, count, clean=True))
+    if not found:
+        raise LookupError(f"the profile {profile} has no design of {', '.join(tables)}")
+    return list(dict.fromkeys([*found, *(trial for each in beside.values() for trial in each)]))
+
+
+def _trials(claim: Claim, profile: str, count: int | None, clean: bool = False) -> list[Trial]:
+    """The trials of a cell; none where the profile has no such design."""
+    try:
+        return list(_made(claim.means["attack"], changes(claim), claim.means.get("defence", "none"), profile, count, clean))
+    except LookupError:
+        return []
+
+
+@functools.lru_cache(maxsize=4096)
+def _made(attack: str, changes: tuple[str, ...], defence: str, profile: str, count: int | None, clean: bool) -> tuple[Trial, ...]:
+    return tuple(design(profile, attack, changes, clean=clean, defence=defence, trials=count))
+
+
+def _goal(trial: Trial) -> str:
+    """What two trials of one seed have in common if a clean control serves both."""
+    spec = trial.describe()
+    attack = {key: value for key, value in spec.pop("attack").items() if key in ("name", *GOAL)}
+    return json.dumps([attack, {key: value for key, value in spec.items() if key not in ("attacker", "seed")}], sort_keys=True)
+
+
+def of_claim(claim: Claim) -> Iterator[Trial]:
+    """The first trial of a claim's design, at each profile that has it."""
+    for profile in profiles(SCENARIO):
+        yield from _trials(claim, profile, 1)
+
+
+def plain(trial: Trial) -> Trial:
+    """What a design decides of a trial: all but its seed and numerics."""
+    return dataclasses.replace(trial, seed=0, start=0, numerics=type(trial.numerics)())
