@@ -31,18 +31,9 @@ def _defence(claim: Claim) -> str | Defence | None:
 def belongs(trial: Trial, claim: Claim) -> bool:
     """Whether a trial measures a claim: its defence is the claim's, and it is `attacked_as` the claim says, or of its design."""
     if "design" in claim.means:
-        return designs.designed(claim) and _is_design(trial, claim)
+        return designs.designed(claim) and designs.measures(trial, claim)
     wanted = _defence(claim)
     return bool(wanted) and attacked_as(trial, claim) and alike(trial.defence, defence(wanted))
-
-
-def _is_design(trial: Trial, claim: Claim) -> bool:
-    """Whether a trial is one of the claim's design, at whatever profile."""
-    mine = designs.plain(trial)
-    return any(
-        alike(mine.defence, each.defence) and mine == designs.plain(replace(each, defence=mine.defence))
-        for each in designs.of_claim(claim)
-    )
 
 
 def attacked_as(trial: Trial, claim: Claim) -> bool:

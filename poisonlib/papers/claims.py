@@ -3,7 +3,9 @@
 There is one TOML file for each paper. Its keys: ``[paper]`` (bibliography); one section for each table, with ``place``,
 ``caption``, ``columns`` (name, measure, unit), ``rows`` (cells exactly as printed), ``trials`` (as stated) and ``binary`` (true if
 one trial is one hit or miss, so that a success rate must be k/n); ``victims`` is the number of models scored in one trial (default
-1); ``means``, ``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``);
+1); ``means``, ``row_means`` and the columns' ``means`` say the same in this package's words (``defence = "mixup(k=4)"``;
+``design``, ``amount``, ``box`` and ``crafting`` name the changes of the attack's baseline that `experiments.design` makes, "" for
+none);
 ``notes`` have a kind: ``contradiction`` (the paper, or its code, says otherwise elsewhere), ``error`` (the printed standard error
 does not follow from the paper's own rule), ``trials`` (no k/n at the stated n), ``difference`` (a printed difference that its
 table does not confirm), ``layout``. ``[[stated]]`` are results in the running text and ``[[finding]]`` what a replication can

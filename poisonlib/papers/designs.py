@@ -1,12 +1,13 @@
 """Tables whose cells are designs: an attack's baseline with named changes (`experiments.design`), and the trials of such cells."""
 
-import dataclasses
+import contextlib
 import functools
-import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
+from .. import registry
 from ..experiments import Trial, design, profiles
 from ..experiments.designs import SCENARIO
+from ..experiments.spec import canonical
 from .claims import Claim, load
 
 CHANGES = ("design", "amount", "box", "crafting")  # what ``means`` call the changes of a cell, in their order; "": none
@@ -48,10 +49,9 @@ def trials(
 
 def _trials(claim: Claim, profile: str, count: int | None, clean: bool = False) -> list[Trial]:
     """The trials of a cell; none where the profile has no such design."""
-    try:
+    with contextlib.suppress(LookupError):
         return list(_made(claim.means["attack"], changes(claim), claim.means.get("defence", "none"), profile, count, clean))
-    except LookupError:
-        return []
+    return []
 
 
 @functools.lru_cache(maxsize=4096)
@@ -63,15 +63,28 @@ def _goal(trial: Trial) -> str:
     """What two trials of one seed have in common if a clean control serves both."""
     spec = trial.describe()
     attack = {key: value for key, value in spec.pop("attack").items() if key in ("name", *GOAL)}
-    return json.dumps([attack, {key: value for key, value in spec.items() if key not in ("attacker", "seed")}], sort_keys=True)
+    return canonical([attack, {key: value for key, value in spec.items() if key not in ("attacker", "seed")}])
 
 
-def of_claim(claim: Claim) -> Iterator[Trial]:
-    """The first trial of a claim's design, at each profile that has it."""
+def measures(trial: Trial, claim: Claim) -> bool:
+    """Whether a trial is one of the claim's design, at whatever profile."""
+    return identity(trial) in _identities(claim.means["attack"], changes(claim), claim.means.get("defence", "none"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _identities(attack: str, changes: tuple[str, ...], defence: str) -> frozenset[str]:
+    """The identities of a design's trials, one for each profile that has it."""
+    found = []
     for profile in profiles(SCENARIO):
-        yield from _trials(claim, profile, 1)
+        with contextlib.suppress(LookupError):
+            found += _made(attack, changes, defence, profile, 1, False)
+    return frozenset(map(identity, found))
 
 
-def plain(trial: Trial) -> Trial:
-    """What a design decides of a trial: all but its seed and numerics."""
-    return dataclasses.replace(trial, seed=0, start=0, numerics=type(trial.numerics)())
+@functools.lru_cache(maxsize=16384)
+def identity(trial: Trial) -> str:
+    """What a design decides of a trial, as text: all but its seed, its numerics and the poison rate that its filter assumes."""
+    spec, judge = trial.describe(), trial.defence.filter
+    if judge:
+        spec["defence"]["filter"] = registry.describe(judge.assuming(0.0))
+    return canonical({key: value for key, value in spec.items() if key not in ("seed", "start", "numerics")})

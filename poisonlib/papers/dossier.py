@@ -51,6 +51,7 @@ def dossier(comparison: Comparison, finding: Finding, said: Verdict, at_any_n: V
         "p": {"of the sentence": said.p, "of its opposite": said.against},
         "rule": {
             "level": rule.level,
+            **({} if finding.bound is None else {"bound": finding.bound}),
             "margin": rule.margin[cells[0].claim.measure] if finding.within is None else finding.within,
             "gate": rule.gate,
             "corrected by Holm over": [each.id for each, _ in comparison.findings],
