@@ -106,11 +106,10 @@ def _numbers(text: str) -> tuple[str, dict]:
 
 
 @functools.cache
-def _planned() -> tuple[tuple[tuple, range], ...]:
-    """The seeds that each profile plans for a cell, one range for each of its numbers of trials, by its set-up."""
+def _planned() -> tuple[tuple[tuple, int, int], ...]:
+    """(set-up, first seed, number of trials) of the cells that each profile plans, one for each of its numbers of trials."""
     every = [profile(scenario, name) for scenario in scenarios() for name in profiles(scenario)]
-    counts = ((each, count) for each in every for count in {each.trials, each.few, each.kept})
-    return tuple((set_up(each), range(each.first_seed, each.first_seed + count)) for each, count in counts)
+    return tuple((set_up(each), each.first_seed, count) for each in every for count in {each.trials, each.few, each.kept})
 
 
 def set_up(of) -> tuple:
@@ -120,6 +119,13 @@ def set_up(of) -> tuple:
 
 
 def as_planned(trial, seeds: Collection[int]) -> bool:
-    """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``."""
-    place, mine = set_up(trial), set(seeds)
-    return any(place == other and mine == set(planned) for other, planned in _planned())
+    """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``.
+
+    On setups of a benchmark, which bring their training images, seeds number the setups and begin at 0.
+    """
+    (data_set, *place), mine, on_setups = set_up(trial), set(seeds), bool(getattr(trial.attack, "setups", ""))
+    for (planned_data, *planned_place), first, count in _planned():
+        first = 0 if on_setups else first
+        if place == planned_place and (on_setups or data_set == planned_data) and mine == set(range(first, first + count)):
+            return True
+    return False
