@@ -102,6 +102,7 @@ ROOM_MODULES = {"attacks": attacks, "augment": augment, "data": data, "filters":
 CHOICES = [(room, name) for room in ROOMS for name in registry.names(f"poisonlib.{room}")]
 REQUIRED = {  # values of choices that have no defaults
     "folder": {"path": "mine"},
+    "cifar_setup": {"setups": "0123"},
     "external": {"title": "mine", "content": "0123"},
     "stored": {"title": "mine", "content": "0123"},
     "cifar": {"classes": 10},

@@ -16,7 +16,9 @@ from PIL import Image
 from poisonlib import attacks, benchmark, cli, data, experiments, registry
 from poisonlib.attacks import ThreatModel
 from poisonlib.benchmark import _pickles
-from poisonlib.data import Setup
+from poisonlib.data import ImageSet, Setup, cifar_setup
+from poisonlib.data.cifar import Cifar
+from poisonlib.experiments import Trial
 
 DIGITS = "digits(limit=120, size=12)"
 ATTACK = "clean_label_backdoor(eps=8/255, poison_rate=0.05, steps=3, variant='released')"
@@ -409,3 +411,84 @@ def test_export_from_the_command_line(tmp_path, outputs, setups, capsys, sets):
 def test_the_public_setups_can_be_read(name, bases):
     setups = benchmark.read_setups(Path(os.environ["POISONLIB_SETUPS"]) / f"{name}.pickle")
     assert len(setups) == 100 and {len(each.base_ids) for each in setups} == {bases}
+
+
+# the training sets of transfer learning
+
+
+def small_cifar(each: int) -> ImageSet:
+    """``each`` images of every class, shuffled, all different."""
+    labels = torch.arange(10).repeat(each)[torch.randperm(10 * each, generator=torch.Generator().manual_seed(0))]
+    images = torch.arange(10 * each, dtype=torch.int64)[:, None, None, None].expand(-1, 3, 32, 32) % 251
+    whole = data.from_arrays(images.to(torch.uint8).contiguous(), labels)
+    return whole
+
+
+def test_a_setups_training_set_has_its_base_images_and_then_the_first_others(outputs, monkeypatch):
+    whole = small_cifar(12)
+    monkeypatch.setattr(Cifar, "load", lambda self, split, download=False: whole)
+    cifar_setup._whole.cache_clear()
+    bases = tuple(whole.ids[whole.labels == 3][[11, 2, 7]].tolist())
+    digest = data.keep_setups([Setup(1, 5, 3, bases), Setup(2, 5, 3, (*bases, bases[0]))])
+    for number in (0, 1):
+        found = data.source("cifar_setup", setups=digest, limit=50).for_seed(number).load("train")
+        by_hand = []
+        for label in range(10):
+            own = [i for i in range(len(whole)) if int(whole.labels[i]) == label]
+            chosen = [i for i in own if i in bases]
+            by_hand += chosen + [i for i in own if i not in bases][: 5 - len(chosen)]
+        assert found.ids.tolist() == sorted(by_hand) and found.labels.bincount().tolist() == [5] * 10
+        assert torch.equal(found.images, whole.images[found.ids])
+    with pytest.raises(ValueError, match="3 base images of one class, of which there are to be 2"):
+        data.load("cifar_setup", setups=digest, limit=20)
+    with pytest.raises(ValueError, match="base images go up to 120, and CIFAR-10 has 120"):
+        data.load("cifar_setup", setups=data.keep_setups([Setup(1, 5, 3, (120,))]), limit=20)
+    with pytest.raises(ValueError, match="limit=55: choose a multiple of 10"):
+        data.source("cifar_setup", setups=digest, limit=55)
+    cifar_setup._whole.cache_clear()
+
+
+def test_trials_on_setups_take_the_seeds_setup_and_its_images(outputs, setups):
+    table = experiments.grid("transfer", "quick", attack=["watermark(eps=8/255)", "bullseye_polytope"], trials=3, first_seed=0)
+    on = benchmark.on_setups(table, setups)
+    assert [trial.seed for trial in on] == [0, 1, 2] * 2 and {trial.data for trial in on} == {table[0].data}
+    assert {trial.attack.setups for trial in on} == {data.keep_setups(setups)} and on[3].attack.steps == table[3].attack.steps
+    on = benchmark.on_setups(table, setups, limit=2500)
+    assert len({trial.data for trial in on}) == 1, "one cell of a table"
+    assert [trial.source.number for trial in on] == [0, 1, 2] * 2 and len({trial.key for trial in on}) == 6
+    assert Trial.read(on[4].describe()) == on[4] and registry.label(on[4].data) == "cifar_setup"
+    with pytest.raises(ValueError, match="seed 200: the seed is the number of a setup, from 0 to 2; choose first_seed=0"):
+        benchmark.on_setups(experiments.grid("transfer", "quick", attack="watermark", trials=1), setups)
+    with pytest.raises(ValueError, match="chooses its own images; an attack on a setup"):
+        benchmark.on_setups(experiments.grid("backdoor", "quick", attack="patch", trials=1, first_seed=0), setups)
+
+
+@pytest.mark.skipif(
+    not (os.environ.get("POISONLIB_SETUPS") and os.environ.get("POISONLIB_DATA")),
+    reason="no public setups or no CIFAR-10",
+)
+def test_the_public_setups_of_transfer_learning_fit_cifar(outputs, tmp_path, capsys):
+    path = Path(os.environ["POISONLIB_SETUPS"]) / "cifar10_transfer_learning.pickle"
+    setups = benchmark.read_setups(path)
+    source = data.source("cifar_setup", setups=data.keep_setups(setups))
+    test = source.load("test")
+    for number in (0, 78, 99):  # 78 names a base image twice
+        train = source.for_seed(number).load("train")
+        setups[number].check(train, test)
+        assert train.labels.bincount().tolist() == [250] * 10
+    command = [
+        "export",
+        str(tmp_path),
+        "--setups",
+        str(path),
+        "--limit",
+        "2500",
+        "--numbers",
+        "78-78",
+        "--attack",
+        "watermark(eps=8/255)",
+    ]
+    assert cli.main(command) == 0
+    found = benchmark.read(tmp_path / "78")
+    found.check(setups[78], source.for_seed(78).load("train"), test, 8, 5)
+    assert len(found.images) == 24

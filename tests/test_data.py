@@ -75,7 +75,7 @@ def pixels(image):
 
 
 def test_choices_and_wrong_names():
-    assert {"cifar", "digits", "folder", "imagenet", "tinyimagenet", "stored"} == set(data.names())
+    assert {"cifar", "cifar_setup", "digits", "folder", "imagenet", "tinyimagenet", "stored"} == set(data.names())
     with pytest.raises(LookupError, match="cifar, "):
         data.load("cifar10")
     with pytest.raises(TypeError, match="digits has no argument colour; it has: size, "):

@@ -136,7 +136,7 @@ class TestParameters:
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "-1"})
         with pytest.raises(ValueError, match="again=2: a bool is wanted"):
             notebooks.read_parameters("strong_augmentation_table1", {"again": "2"})
-        with pytest.raises(LookupError, match=r"poisonlib\.data has no 'mnist'; choose one of: cifar, digits"):
+        with pytest.raises(LookupError, match=r"poisonlib\.data has no 'mnist'; choose one of: cifar, cifar_setup, digits"):
             notebooks.read_parameters("strong_augmentation_figure1", {"dataset": "mnist"})
         with pytest.raises(LookupError, match="00_tour"):
             notebooks.path("tour")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from poisonlib import experiments
+from poisonlib import attacks, data, experiments
 from poisonlib.experiments.profiles import as_planned
 
 EVERY = [(scenario, name) for scenario in experiments.scenarios() for name in experiments.profiles(scenario)]
@@ -40,6 +40,14 @@ def test_a_number_of_trials_is_planned_where_a_profile_names_it_from_its_first_s
     assert as_planned(trial, seeds) == planned
     (other,) = experiments.grid("targeted", "quick", attack="gradient_matching", data="digits(limit=300)", trials=1)
     assert not as_planned(other, seeds), "no profile has this set-up"
+
+
+@pytest.mark.parametrize(("seeds", "planned"), [(range(12), True), (range(40), True), (range(200, 212), False), (range(13), False)])
+def test_setups_are_numbered_from_0_whatever_their_training_images(seeds, planned):
+    attack = attacks.load("feature_collision", setups="0123")
+    for source in ("digits(limit=300)", data.source("cifar_setup", setups="0123")):
+        (trial,) = experiments.grid("transfer", "quick", attack=attack, trials=1, data=source)
+        assert as_planned(trial, seeds) == planned
 
 
 def test_the_rules_are_read_from_the_file_of_the_profiles():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import check
-from ..data import Goal, ImageSet, Setup, kept_setup
+from ..data import Goal, ImageSet, Setup, check_setups, kept_setup
 from ..registry import LATER
 from ..rng import stream
 from ..tensors import levels
@@ -50,7 +50,7 @@ class Targeted(Attack):
         if len(threat_model.train.classes) < 2:
             raise ValueError("the attack needs at least two classes: the intended class and the source class")
         if self.setups:
-            kept_setup(self.setups, 0).check(threat_model.train, threat_model.test)
+            check_setups(self.setups, threat_model.train, threat_model.test)
             return
         if self.pair and max(self.pair) >= len(threat_model.train.classes):
             raise ValueError(f"pair={self.pair}: the data have the classes 0 to {len(threat_model.train.classes) - 1}")

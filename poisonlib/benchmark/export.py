@@ -21,7 +21,7 @@ def export(trials: Iterable[Trial], folder: str | Path, device: str = "auto", bu
     written, place = [], torch.device("cpu")
     for trial in trials:
         poison, goal = experiments.craft(trial, device)
-        train, test = (images(trial.data, split, place) for split in ("train", "test"))
+        train, test = (images(trial.source, split, place) for split in ("train", "test"))
         written.append(Path(folder) / str(trial.seed))
         (write_bundle if bundle else write)(packed(poison, goal, train, test), written[-1])
     return written

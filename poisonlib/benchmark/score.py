@@ -88,6 +88,7 @@ def score(
     profile: str = "quick",
     victims: Sequence[str] = (),
     source=None,
+    limit: int | None = None,
     budget: int = 8,
     device: str = "auto",
     workers: int | None = None,
@@ -97,12 +98,15 @@ def score(
     ``folder`` holds a folder for each setup, named by its number, or is itself the folder of one. What is refused does not keep the
     rest from being scored. The victim of setup i is that of the trial with the seed i, so a directory that `export` wrote gets the
     result of the trial that it came from. ``victims``: architectures, by default the profile's; ``source``: the data set, likewise;
-    ``budget``: the largest change of a pixel, in steps of 1/255. Raises ValueError where the setups cannot be read.
+    ``limit``: training images of CIFAR-10 that each setup has, as 2,500 in transfer learning (see `on_setups`); ``budget``: the
+    largest change of a pixel, in steps of 1/255. Raises ValueError where the setups cannot be read.
     """
     check.whole("budget", budget, 1, 255)
     folder, known = Path(folder), read_setups(setups)
     title = title or folder.resolve().name
     setting = experiments.profile(scenario, profile)
+    if limit:
+        source = data.source("cifar_setup", setups=data.keep_setups(known), limit=limit)
     source = data.source(source if source is not None else setting.data).resolved()
     accepted, refused = _checked(folder, known, source, budget)
     trials = []
@@ -120,12 +124,12 @@ def score(
 
 def _checked(folder: Path, known: Sequence[Setup], source, budget: int) -> tuple[dict[int, Submission], dict[str, str]]:
     """(accepted poisons by the number of their setup, why others were refused by the name of their folder)."""
-    train, test = (images(source, split, torch.device("cpu")) for split in ("train", "test"))
     accepted, refused, size = {}, {}, TRIGGER_SIZES.get(registry.name_of(source), 5)
     for path in _folders(folder):
         try:
             found = submissions.read(path)
             number = _number(path, found, known)
+            train, test = (images(source.for_seed(number), split, torch.device("cpu")) for split in ("train", "test"))
             found.check(known[number], train, test, budget, size)
             accepted[number] = found
         except ValueError as error:

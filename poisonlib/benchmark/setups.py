@@ -2,11 +2,13 @@
 
 import pickle
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from .. import attacks, data, files
+from .. import attacks, data, files, registry
 from ..attacks import ThreatModel
 from ..data import Setup
+from ..experiments import Trial
 from . import _pickles
 
 KEYS = ("target class", "target index", "base class", "base indices")
@@ -48,3 +50,24 @@ def seeded_setups(attack, source, seeds: Sequence[int]) -> tuple[Setup, ...]:
     known = ThreatModel(source.load("train"), source.load("test"))
     chosen = [attack.choose(known, seed) for seed in seeds]
     return tuple(Setup(goal.source_class, int(goal.ids[0]), goal.intended_class, tuple(base.ids.tolist())) for base, goal in chosen)
+
+
+def on_setups(trials: Iterable[Trial], setups: Sequence[Setup], limit: int | None = None) -> list[Trial]:
+    """The same trials on setups: the seed of each is the number of its setup.
+
+    ``limit``: images of CIFAR-10 that the training set of each setup has, base images included, as in transfer learning (2,500);
+    None: the trials' own data. Raises ValueError for a seed that is no number of a
+    setup, and for an attack that draws its own images.
+    """
+    setups, trials = tuple(setups), list(trials)
+    digest = data.keep_setups(setups)
+    return [_on_setup(trial, len(setups), digest, limit) for trial in trials]
+
+
+def _on_setup(trial: Trial, count: int, digest: str, limit: int | None) -> Trial:
+    if not 0 <= trial.seed < count:
+        raise ValueError(f"seed {trial.seed}: the seed is the number of a setup, from 0 to {count - 1}; choose first_seed=0")
+    if not hasattr(trial.attack, "setups"):
+        raise ValueError(f"{registry.label(trial.attack)!r} chooses its own images; an attack on a setup derives from Targeted")
+    source = data.source("cifar_setup", setups=digest, limit=limit) if limit else trial.data
+    return replace(trial, attack=replace(trial.attack, setups=digest), data=source)

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from dataclasses import replace
 
 
 def add(verbs) -> None:
@@ -33,6 +32,11 @@ def add(verbs) -> None:
         one.add_argument("--scenario", default="targeted", help="by default targeted: training from scratch")
         one.add_argument("--profile", default="quick", help="the scale of the experiment, by default quick")
         one.add_argument("--data", help="another data set than the profile's")
+        one.add_argument(
+            "--limit",
+            type=int,
+            help="training images of CIFAR-10 that each setup has, base images included: 2500 in transfer",
+        )
         one.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
@@ -47,7 +51,7 @@ def _numbers(text: str) -> range:
 def _score(arguments) -> int:
     from ..benchmark import score
 
-    names = ("title", "scenario", "profile", "budget", "device", "workers")
+    names = ("title", "scenario", "profile", "limit", "budget", "device", "workers")
     how = {name: getattr(arguments, name) for name in names} | {"victims": arguments.victim, "source": arguments.data}
     made = score(arguments.poisons, arguments.setups, **how)
     for name, why in made.refused.items():
@@ -63,25 +67,15 @@ def _score(arguments) -> int:
 
 
 def _export(arguments) -> int:
-    from .. import data, experiments
-    from ..benchmark import export, read_setups
+    from .. import experiments
+    from ..benchmark import export, on_setups, read_setups
 
     known = read_setups(arguments.setups)
     numbers = arguments.numbers or range(len(known))
     if not 0 <= numbers.start < numbers.stop <= len(known):
         raise ValueError(f"--numbers {numbers.start}-{numbers.stop - 1}: the setups are numbered from 0 to {len(known) - 1}")
     how = dict(trials=len(numbers), first_seed=numbers.start) | ({"data": arguments.data} if arguments.data else {})
-    trials = experiments.grid(arguments.scenario, arguments.profile, attack=_attack(arguments, data.keep_setups(known)), **how)
-    for path in export(trials, arguments.folder, arguments.device, arguments.bundle):
+    trials = experiments.grid(arguments.scenario, arguments.profile, attack=arguments.attack, **how)
+    for path in export(on_setups(trials, known, arguments.limit), arguments.folder, arguments.device, arguments.bundle):
         print(path)
     return 0
-
-
-def _attack(arguments, setups: str):
-    """The attack with the profile's values for it, on the setups."""
-    from .. import experiments
-
-    (trial,) = experiments.grid(arguments.scenario, arguments.profile, attack=arguments.attack, trials=1)
-    if not hasattr(trial.attack, "setups"):
-        raise ValueError(f"{arguments.attack!r} chooses its own images; an attack on a setup derives from Targeted")
-    return replace(trial.attack, setups=setups)

@@ -9,6 +9,7 @@ from ._own import from_folder as from_folder
 from ._own import goal as goal
 from ._own import poison_from_folder as poison_from_folder
 from ._setups import Setup as Setup
+from ._setups import check_setups as check_setups
 from ._setups import keep_setups as keep_setups
 from ._setups import kept_setup as kept_setup
 from ._types import Goal as Goal
@@ -23,6 +24,10 @@ class Data(registry.Choice, Protocol):
     def load(self, split: str, download: bool = False) -> ImageSet:
         """The images of a split, "train" or "test", on the CPU. Raises FileNotFoundError, with what to do, where there are none."""
         raise NotImplementedError
+
+    def for_seed(self, seed: int) -> "Data":
+        """The data set of the trial with this seed: this one, unless trials have images of their own, as setups of a benchmark."""
+        return self
 
     def resolved(self) -> "Data":
         """The same data set with a digest of its content among its values, where the other values do not determine the content."""

@@ -60,6 +60,19 @@ def kept_setup(digest: str, number: int) -> Setup:
     return setups[number]
 
 
+def check_setups(digest: str, train: ImageSet, test: ImageSet) -> None:
+    """Raises ValueError, of the first of the kept setups, unless at least one of them fits these sets: where each setup has a
+    training set of its own, only its own does.
+    """
+    problems = []
+    for setup in _read(digest, paths.outputs()):
+        try:
+            return setup.check(train, test)
+        except ValueError as error:
+            problems.append(error)
+    raise problems[0]
+
+
 @functools.lru_cache(maxsize=8)
 def _read(digest: str, outputs: Path) -> tuple[Setup, ...]:
     tensors, _ = files.kept(outputs / "data", digest)

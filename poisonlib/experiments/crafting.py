@@ -30,7 +30,7 @@ class Crafted:
 
 def threat_model(trial: Trial, device: torch.device) -> ThreatModel:
     """What the trial's attacker knows before any surrogate is trained."""
-    train, test = (images(trial.data, split, device) for split in ("train", "test"))
+    train, test = (images(trial.source, split, device) for split in ("train", "test"))
     ordinary, defence = pipeline(trial.recipe.augment), trial.known_defence
     smoothing = trial.recipe.label_smoothing
     return ThreatModel(train, test, (), ordinary, defence.augment, defence.step, trial.numerics, smoothing)

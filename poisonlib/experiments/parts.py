@@ -85,7 +85,7 @@ class Part:
         if self.kind == EXTRACTOR:
             fetch_extractor(self.trial.extractors[self.number], self.trial.numerics, device, handed)
             return
-        train = images(self.trial.data, "train", device)
+        train = images(self.trial.source, "train", device)
         if self.kind == SURROGATE:
             surrogate(self.trial, train, self._wanted, handed)
         elif self.kind == UNPOISONED:

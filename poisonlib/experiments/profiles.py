@@ -117,11 +117,10 @@ def _numbers(text: str) -> tuple[str, dict]:
 
 
 @functools.cache
-def _planned() -> tuple[tuple[tuple[set, ...], range], ...]:
-    """The seeds that each profile plans for a cell, one range for each of its numbers of trials, by the parts of its set-ups."""
+def _planned() -> tuple[tuple[tuple[set, ...], int, int], ...]:
+    """(parts of the set-ups, first seed, number of trials) of the cells that each profile plans, one for each of its numbers."""
     every = [profile(scenario, name) for scenario in scenarios() for name in profiles(scenario)]
-    counts = ((each, count) for each in every for count in {each.trials, each.few, each.kept})
-    return tuple((_parts(each), range(each.first_seed, each.first_seed + count)) for each, count in counts)
+    return tuple((_parts(each), each.first_seed, count) for each in every for count in {each.trials, each.few, each.kept})
 
 
 def _parts(of: Profile) -> tuple[set, ...]:
@@ -148,6 +147,14 @@ def _start(of: Extractor | None) -> tuple | None:
 
 
 def as_planned(trial, seeds: Collection[int]) -> bool:
-    """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``."""
-    place, mine = set_up(trial), set(seeds)
-    return any(mine == set(planned) and all(map(set.__contains__, parts, place)) for parts, planned in _planned())
+    """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``.
+
+    On setups of a benchmark, which bring their training images, seeds number the setups and begin at 0.
+    """
+    (data_set, *place), mine, on_setups = set_up(trial), set(seeds), bool(getattr(trial.attack, "setups", ""))
+    for (planned_data, *parts), first, count in _planned():
+        first = 0 if on_setups else first
+        known = all(map(set.__contains__, parts, place)) and (on_setups or data_set in planned_data)
+        if known and mine == set(range(first, first + count)):
+            return True
+    return False

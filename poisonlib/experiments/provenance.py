@@ -34,7 +34,7 @@ def content(trial: Trial) -> dict[str, str] | None:
     Those of data that an extractor was pretrained on stand under the data set's label.
     """
     try:
-        mine = {split: fingerprint(trial.data, split) for split in ("train", "test")}
+        mine = {split: fingerprint(trial.source, split) for split in ("train", "test")}
         return mine | {registry.label(each.data): fingerprint(each.data, "train") for each in trial.extractors}
     except FileNotFoundError:
         return None
@@ -130,7 +130,7 @@ def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...], origin
             "defence": parts["augment"],
             "step": parts["step"],
             "code": _code(choices, MAKING),
-            "content": _present(trial.data),
+            "content": _present(trial.source),
             "model": registry.describe(origins.model_of(origin)),
         }
         | ({"extractor": extractor(origin, trial.numerics)} if isinstance(origin, Extractor) else {})

@@ -161,6 +161,11 @@ class Trial:
         return digest(self.describe())
 
     @property
+    def source(self) -> Data:
+        """The data set that this very trial has, which may depend on its seed."""
+        return self.data.for_seed(self.seed)
+
+    @property
     def victim_seed(self) -> int:
         """The seed from which the victim begins and draws its batches; the goal and the poisons come from ``seed``."""
         return derive(self.seed, "start", self.start) if self.start else self.seed

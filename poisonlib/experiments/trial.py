@@ -30,7 +30,7 @@ def _record(trial: Trial, device: torch.device, cache: Cache, keep: bool) -> Rec
     clock = Clock()
     reset_peak_memory(device)
     with training.settings(trial.numerics):
-        train, test = (images(trial.data, split, device) for split in ("train", "test"))
+        train, test = (images(trial.source, split, device) for split in ("train", "test"))
         with clock.stage("craft"):
             crafted = fetch_craft(trial, device, cache)
             poisoned = train.with_poison(crafted.poison)

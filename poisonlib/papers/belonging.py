@@ -107,7 +107,8 @@ def _start(extractor: Extractor | None) -> tuple | None:
 
 def _plain(data):
     """A data set without its hidden values, such as the digest of its content, by which the paper's cannot be told."""
-    return replace(data, **{each.name: "" for each in fields(data) if not each.metadata.get("shown", True)})
+    hidden = [each for each in fields(data) if not each.metadata.get("shown", True)]
+    return replace(data, **{each.name: "" if isinstance(getattr(data, each.name), str) else each.default for each in hidden})
 
 
 @functools.cache
