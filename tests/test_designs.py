@@ -94,10 +94,12 @@ def test_the_trials_of_tables_are_their_cells_and_one_control_for_each_goal():
     clean = [trial for trial in every if trial.attack.clean]
     assert (len(every), len(clean)) == (2 * 12, 2 * 4), "eps changes no goal"
     assert len(papers.trials("just_how_toxic", ["table15"], "quick", 1)) == 2 * 4, "the size of the trigger does"
-    (fc,) = papers.trials("just_how_toxic", ["table4"], "quick", 1, rows=["FC"], controls=False)
+    (fc,) = papers.trials("just_how_toxic", ["table4"], "quick", 1, rows="FC", controls=False)
     assert fc == only("feature_collision")
+    rows = papers.trials("just_how_toxic", ["table22"], "quick", 1, rows="FC / 50; CP*250", controls=False)
+    assert len(rows) == 6, "three rows, in the white and the black box"
     with pytest.raises(LookupError, match="rows: no XY; choose from: FC, CP, CLBD, HTBD"):
-        papers.trials("just_how_toxic", ["table4"], "quick", rows=["XY"])
+        papers.trials("just_how_toxic", ["table4"], "quick", rows="FC; XY")
     with pytest.raises(LookupError, match="the profile quick has no design of table2"):
         papers.trials("just_how_toxic", ["table2"], "quick")
 

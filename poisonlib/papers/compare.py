@@ -223,10 +223,10 @@ def _question(each: Finding, found: Sequence[TableCell], every: Sequence[Cell], 
 
 
 def _gate(pair: Sequence[Cell], every: Sequence[Cell]) -> str:
-    """Why nothing is said of two cells: with a defence, each attack must beat its control; of two undefended ones, either."""
-    reasons = [barred(cell, every) for cell in pair]
-    undefended = all(cell.setting.defence == "none" for cell in pair)
-    return "" if undefended and not all(reasons) else next(filter(None, reasons), "")
+    """Why nothing is said of two cells: with a defence, each attack must beat its control; of two undefended ones, the better."""
+    if all(cell.setting.defence == "none" for cell in pair):
+        pair = [max(pair, key=lambda cell: sum(cell.success) / len(cell.success))]
+    return next(filter(None, (barred(cell, every) for cell in pair)), "")
 
 
 def _reader_row(cell: TableCell) -> dict:

@@ -1,8 +1,9 @@
 """Tables whose cells are designs: an attack's baseline with named changes (`experiments.design`), and the trials of such cells."""
 
 import contextlib
+import fnmatch
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from .. import registry
 from ..experiments import Trial, design, profiles
@@ -26,25 +27,33 @@ def changes(claim: Claim) -> tuple[str, ...]:
 
 
 def trials(
-    paper: str, tables: Sequence[str], profile: str, count: int | None = None, rows: Collection[str] = (), controls: bool = True
+    paper: str, tables: Sequence[str], profile: str, count: int | None = None, rows: str = "", controls: bool = True
 ) -> list[Trial]:
     """The trials of every cell of some tables that the profile has a design for, each set-up beside its clean control.
 
-    ``count``: trials in each cell, by default the profile's number. ``rows``: only these rows. Raises LookupError for a row that
-    none of the tables has, and where there is no trial.
+    ``count``: trials in each cell, by default the profile's number. ``rows``: those to run, joined by ``;``, where ``*`` stands for
+    any letters (``"FC; Transfer*"``); by default all. Raises LookupError for a row that none of the tables has, and where there is
+    no trial.
     """
     claims = [claim for table in tables for claim in load(paper).table(table).claims]
-    if unknown := set(rows) - {claim.row for claim in claims}:
-        raise LookupError(f"rows: no {', '.join(sorted(unknown))}; choose from: {', '.join(dict.fromkeys(c.row for c in claims))}")
+    wanted = _rows(list(dict.fromkeys(claim.row for claim in claims)), rows)
     found, beside = [], {}
     for claim in claims:
-        if designed(claim) and (not rows or claim.row in rows):
+        if designed(claim) and claim.row in wanted:
             found += (mine := _trials(claim, profile, count))
             if controls and mine and not mine[0].defence.parts:
                 beside.setdefault(_goal(mine[0]), _trials(claim, profile, count, clean=True))
     if not found:
         raise LookupError(f"the profile {profile} has no design of {', '.join(tables)}")
     return list(dict.fromkeys([*found, *(trial for each in beside.values() for trial in each)]))
+
+
+def _rows(known: Sequence[str], text: str) -> set[str]:
+    """The rows that a text names."""
+    found = {pattern.strip(): fnmatch.filter(known, pattern.strip()) for pattern in text.split(";") if pattern.strip()}
+    if unknown := [pattern for pattern, rows in found.items() if not rows]:
+        raise LookupError(f"rows: no {', '.join(unknown)}; choose from: {', '.join(known)}")
+    return {row for rows in found.values() for row in rows} or set(known)
 
 
 def _trials(claim: Claim, profile: str, count: int | None, clean: bool = False) -> list[Trial]:
