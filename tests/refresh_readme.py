@@ -65,8 +65,10 @@ TABLES = {  # by notebook
     "dp_instahide_table2": Place("dp_instahide", "table2", "targeted"),
     "dp_instahide_table3": Place("dp_instahide", "table3", "targeted_imagenet"),
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
+    "dp_instahide_table6": Place("dp_instahide", "table6", "targeted"),
+    "just_how_toxic_table2": Place("just_how_toxic", "table2", "transfer"),
 }
-SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide"}
+SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale to the smallest
 SCALES = {  # what a run's data are
     "paper": "the paper's data, networks and schedules",

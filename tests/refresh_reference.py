@@ -25,7 +25,7 @@ from poisonlib.experiments.profiles import Profile
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers import Comparison, dossier
-from poisonlib.papers.belonging import attacked_as, belongs, columns
+from poisonlib.papers.belonging import attacked_as, belongs, columns, comparable
 
 from .refresh_readme import REFERENCE, RUNS, TABLES, Place
 
@@ -54,10 +54,11 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
         return []
     table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
     scale = profile(place.scenario, run)
-    mine = [record for record in mine if not tuned(record.seed, scale)]
+    mine = [record for record in mine if on_setups(record.trial) or not tuned(record.seed, scale)]
     counts = Counter(canonical(record.spec["numerics"]) for record in mine)
     mine = [record for record in mine if canonical(record.spec["numerics"]) == max(counts, key=counts.get)]
-    attacked = where(mine, lambda trial: any(attacked_as(trial, column) for column in columns(table)))
+    asked = columns(table) or [claim for claim in table.claims if comparable(claim)]
+    attacked = where(mine, lambda trial: any(attacked_as(trial, column) for column in asked))
     kept = where(attacked, lambda t: not t.defence.parts or any(belongs(as_filtered(t), claim) for claim in table.claims))
     return kept + controls(mine, kept)
 
@@ -74,6 +75,11 @@ def tuned(seed: int, scale: Profile) -> bool:
     """Whether a profile's numbers were chosen on this seed, or its tables begin with later ones."""
     ranges = re.findall(r"(\d+) to (\d+)", scale.tuned)
     return seed < scale.first_seed or any(int(first) <= seed <= int(last) for first, last in ranges)
+
+
+def on_setups(trial: Trial) -> bool:
+    """Whether the seed is the number of one of the benchmark's setups."""
+    return bool(getattr(trial.attack, "setups", ""))
 
 
 def controls(records: Iterable[Record], attacked: Iterable[Record]) -> list[Record]:
@@ -96,8 +102,19 @@ def as_filtered(trial: Trial) -> Trial:
 def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Record]:
     """The records that have a profile's data set, network and schedule, and its values of their attack but those in `VARIED`."""
     scale = profile(scenario, name)
-    set_up = registry.label(scale.data), scale.model, scale.recipe  # a label leaves out the digest of the content
-    return where(records, lambda t: (registry.label(t.data), t.model, t.recipe) == set_up and _as_given(t.attack, scale))
+    return where(records, lambda trial: _placed(trial, scale) and _as_given(trial.attack, scale))
+
+
+def _placed(trial: Trial, scale: Profile) -> bool:
+    """Whether data, network and schedule are the profile's. In a black box the attacker has its network, and the victims others;
+    setups bring their own training images.
+    """
+    label = registry.label(trial.data)  # without the digest of the content
+    data = label == registry.label(scale.data) or (on_setups(trial) and label == "cifar_setup")
+    own = scale.extractor and scale.extractor.resolved()
+    like = trial.extractor and replace(trial.extractor, model=scale.model)
+    other = own is not None and like == own and (trial.attack.clean or trial.attacker == (own,))
+    return data and trial.recipe == scale.recipe and (trial.model == scale.model or other)
 
 
 def _trial(record: Record) -> Trial | None:

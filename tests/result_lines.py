@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from poisonlib import papers
 from poisonlib.experiments import Defence, defence
 from poisonlib.filters.random_removal import RandomRemoval
-from poisonlib.papers.belonging import alike, columns
+from poisonlib.papers.belonging import alike, columns, comparable
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ def lines(found: dict, table: papers.Table) -> list[Line]:
     """The lines of a table whose content is ``found``: each attack, the strongest dose first, under each defence.
 
     Undefended victims come first, where the paper's table has none, then its defences, each filter followed by its control, then
-    those that only we have run.
+    those that only we have run. A table with an attack in each row has its columns, defences or threat models, in their place.
     """
+    if not columns(table):
+        return _by_attack(found, table)
     ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
     printed = {(claim.row, claim.column): claim.printed for claim in table.claims}
     made = []
@@ -54,6 +56,23 @@ def lines(found: dict, table: papers.Table) -> list[Line]:
             if any(side.paper or side.ours for side in sides):
                 made.append(Line(_attack(success), name, *sides, alone))
     return made
+
+
+def _by_attack(found: dict, table: papers.Table) -> list[Line]:
+    """The lines of a table whose rows are attacks: each under what the columns with rates of success stand for."""
+    ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
+    wanted = [claim for claim in table.claims if comparable(claim) and claim.measure == "success"]
+    return [Line(_attack(c), _column(c), _side(c.printed, ours.get((c.row, c.column))), Side()) for c in wanted]
+
+
+def _column(claim: papers.Claim) -> str:
+    """``"black box"``, or ``"**MIXUP**"`` as the paper has it."""
+    if "transfer" not in claim.means:
+        return f"**{claim.column}**"
+    place = {(True, True): "white box", (True, False): "black box"}.get(
+        (claim.means["transfer"], claim.means.get("white_box")), "from scratch"
+    )
+    return place if claim.means["data"].startswith("cifar") else f"{place} ({claim.means['data']})"
 
 
 def _pairs(table: papers.Table) -> list[tuple[papers.Claim, str]]:

@@ -67,7 +67,7 @@ OWN = [Grey(), Pixelate(), Jpeg()]  # such as users write, which draw nothing
 
 
 def choices():
-    plain = [augment.load(name) for name in augment.names()] + OWN
+    plain = [augment.load(name) for name in augment.names()] + [augment.load("maxup(inner='cutmix')")] + OWN
     return plain + [augment.load(name, variant="released") for name in VARIED]
 
 
@@ -140,6 +140,14 @@ class TestContract:
             assert choice in OWN
             pytest.skip("it has no gradient; attacks that craft through it are refused by autograd")
         assert torch.autograd.gradcheck(lambda x: choice.apply(x, y, params, rng.stream(0, "noise"))[0], x.requires_grad_())
+
+    def test_it_says_whether_images_are_made_of_others(self, choice):
+        (x, y), reached = batch(), []
+        other = torch.cat([torch.full_like(x[:1], 2.0), x[1:]])
+        for seed in range(10):
+            one, two = (run(choice, images, y, seed)[0] for images in (x, other))
+            reached.append(bool((one != two)[1:].any()))
+        assert any(reached) == choice.mixes
 
     def test_is_frozen_and_loads_again_from_its_description(self, choice):
         assert augment.load(registry.describe(choice)) == choice

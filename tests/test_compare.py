@@ -8,10 +8,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from poisonlib import experiments, papers, plots, report
+from poisonlib import data, experiments, papers, plots, report
 from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
 from poisonlib.experiments.record import Cost
+from poisonlib.papers import belonging
 from poisonlib.papers.cells import cells
 from poisonlib.papers.dossier import dossier
 from poisonlib.papers.setting import recorded_with
@@ -439,3 +440,12 @@ class TestDossiers:
         other = dataclasses.replace(cell, claim=dataclasses.replace(cell.claim, printed="99%"))
         changed = dataclasses.replace(comparison, cells=(other, *comparison.cells[1:]))
         assert dossier(changed, finding, said, said)["digests"]["text"] != one
+
+
+@pytest.mark.parametrize(("source", "places"), [("cifar(classes=10)", 1), ("tinyimagenet", 1), ("digits(limit=300)", 2)])
+def test_trials_on_a_data_set_of_the_benchmark_stand_in_its_columns_alone(source, places):
+    (trial,) = experiments.grid("transfer", "quick", attack="feature_collision", trials=1)
+    trial = dataclasses.replace(trial, data=data.source(source))
+    claims = papers.load("just_how_toxic").table("table2").claims
+    found = [claim.means["data"] for claim in claims if belonging.belongs(trial, claim)]
+    assert len(found) == places and all(source.startswith("digits") or each.partition("(")[0] in source for each in found)

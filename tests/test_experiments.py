@@ -84,8 +84,9 @@ class TestSpec:
 
 
 class TestLedger:
-    def test_a_record_comes_back_as_it_was_stored(self):
-        roc = FilterReport(7, 3, 0.1 + 0.2, ((0.0, 1.0), (0.5, 1.0)))
+    @pytest.mark.parametrize("rounds", [(), (7, 0, 9)])
+    def test_a_record_comes_back_as_it_was_stored(self, rounds):
+        roc = FilterReport(7, 3, 0.1 + 0.2, ((0.0, 1.0), (0.5, 1.0)), rounds)
         ledger, (trial, other) = Ledger.open(), tiny(defence="spectral_signatures")
         record = invent.record(trial, 3, 4, ((5, 6), (7, 8)), confidence=0.1, filtered=roc, code="c", data={"train": "t"})
         record = replace(record, craft=CraftReport((1, 2), 0.3))
@@ -94,6 +95,9 @@ class TestLedger:
         assert trial in ledger and other not in ledger
         assert ledger.get(trial) == record and list(ledger) == [record]
         assert read(ledger.path(trial.key)) == record and record.trial == trial and record.seed == trial.seed
+        assert ("rounds" in record.to_json()["result"]["filter"]) == bool(rounds), "records of other filters stay as they were"
+        row = experiments.frame([record]).iloc[0]
+        assert (row["least removed"], row["most removed"]) == ((0, 9) if rounds else (None, None))
 
     def test_a_records_file_is_canonical_json_with_a_checksum(self):
         (trial, _), ledger = tiny(), Ledger.open()

@@ -1,17 +1,20 @@
 """Filters: what each must do, and each against a slow implementation and planted poisons."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, FastICA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score, silhouette_score
 
 from poisonlib import filters, registry
 from poisonlib.filters import _roc
-from poisonlib.filters.activation_clustering import reduce
+from poisonlib.filters.activation_clustering import whitened
 from poisonlib.filters.spectral_signatures import signature
 
 
@@ -19,8 +22,7 @@ def planted(sizes=(100, 80, 60), share=0.15, d=24, distance=8.0, seed=0, beside=
     """Gaussian features, one blob a class, and in class 1 a ``share`` of poisons that stand ``distance`` off; in random order.
 
     ``beside``: a class among whose images the poisons stand instead, as those of a targeted attack do. ``flat``: uniform features,
-    each of its own width. FastICA finds these in some 20 steps. In Gaussian ones there is nothing to find: whether it converges at
-    all, and to what, depends on rounding, and so on the processor and on the order of the images.
+    each of its own width.
     """
     g = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(sizes)), sizes)
@@ -181,7 +183,7 @@ def by_hand(values, variant):
     """(smaller cluster (n,), its share, silhouette) of one class, from scikit-learn's own pieces."""
     if variant == "paper":
         values = FastICA(10, whiten="unit-variance", max_iter=1000, tol=0.005, random_state=0).fit_transform(values)
-    clusters = KMeans(2, n_init=10, random_state=0).fit_predict(values)
+    clusters = KMeans(2, n_init=100 if variant == "paper" else 10, random_state=0).fit_predict(values)
     small = clusters == np.bincount(clusters).argmin()
     return small, small.mean(), silhouette_score(values, clusters)
 
@@ -197,10 +199,36 @@ def test_clustering_agrees_with_its_pieces_called_by_hand(variant):
         flagged.append(variant == "released" or (share < 0.35 and silhouette >= 0.1))
         assert (~result.keep[rows]).tolist() == (small & flagged[-1]).tolist()
         scores = result.scores[rows].numpy()
-        assert roc_auc_score(small, scores) == 1.0
-        assert (scores[small] > 0).all()
-        assert (scores[~small] <= 0).all()
+        if flagged[-1]:  # where there are no two clusters, it is chance which images are set apart
+            assert roc_auc_score(small, scores) == 1.0
+            assert (scores[small] > 0).all()
+            assert (scores[~small] <= 0).all()
     assert flagged == [variant == "released", True]  # both branches of the decision
+    assert len(result.rounds) == (0 if variant == "released" else 5) and set(result.rounds) <= {0, 24}
+
+
+@pytest.mark.parametrize("steps", [1, 1000])
+@pytest.mark.parametrize("start", [0, 1])
+def test_independent_components_are_as_far_apart_as_whitened_ones_converged_or_not(start, steps):
+    """So what 2-means and silhouettes make of FastICA's components is what they make of the whitened ones."""
+    values = planted((60,), share=0, d=24)[0].double().numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = FastICA(10, whiten="unit-variance", max_iter=steps, tol=0.005, random_state=start).fit_transform(values)
+    np.testing.assert_allclose(pdist(whitened(values, 10)), pdist(found), rtol=1e-6)
+    assert not np.allclose(pdist(PCA(10).fit_transform(values)), pdist(found), rtol=0.1)
+
+
+def test_of_several_rounds_the_one_with_the_least_inertia_counts_and_each_is_reported():
+    features, labels, _ = planted((90, 80, 70), distance=0.0)  # without two clusters: rounds agree on nothing
+    values = {"silhouette_threshold": -1.0, "size_threshold": 0.5}
+    few, many = (filters.load("activation_clustering", **values, rounds=n).score(features, labels) for n in (1, 4))
+    assert len(set(many.rounds)) > 1 and many.rounds[:1] == few.rounds == (int((~few.keep).sum()),)
+    inertia = []
+    for result in (few, many):
+        parts = [(whitened(features[labels == i].double().numpy(), 10), (result.scores[labels == i] > 0).numpy()) for i in range(3)]
+        inertia.append([sum(x[side].var(0).sum() * side.sum() for side in (small, ~small)) for x, small in parts])
+    assert all(best <= first + 1e-9 for first, best in zip(*inertia, strict=True)) and inertia[0] != inertia[1]
 
 
 def test_clustering_removes_the_planted_poisons_and_nothing_else():
@@ -225,25 +253,24 @@ def test_released_clustering_drops_a_cluster_of_every_class_poisoned_or_not():
     assert (~result.keep).float().mean() > 0.2
 
 
-def test_reduction_is_pca_where_there_is_nothing_for_ica_to_do():
-    values = np.random.default_rng(0).normal(size=(50, 6))
-    np.testing.assert_allclose(reduce(values, 10), PCA(6).fit_transform(values))
-    few = np.random.default_rng(0).normal(size=(5, 40))
-    assert reduce(few, 10).shape == (5, 4)
-    distances = [np.linalg.norm(v[:, None] - v, axis=2) for v in (few, reduce(few, 10))]
-    np.testing.assert_allclose(*distances, atol=1e-9)
+@pytest.mark.parametrize(("shape", "k"), [((50, 24), 10), ((50, 6), 6), ((12, 40), 10), ((9, 40), 8)])
+def test_whitening_gives_principal_components_of_variance_one_and_no_more_than_there_are(shape, k):
+    values = np.random.default_rng(0).normal(size=shape)
+    space = whitened(values, 10)
+    assert space.shape == (len(values), k)
+    np.testing.assert_allclose(space.T @ space / len(values), np.eye(k), atol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(space), np.abs(PCA(k, whiten=True).fit_transform(values)) * (1 + 1 / (len(values) - 1)) ** 0.5
+    )
 
 
-def test_reduction_falls_back_to_pca_where_ica_does_not_converge(monkeypatch):
-    import sklearn.decomposition
-
-    def hasty(k, **values):
-        return FastICA(k, **{**values, "max_iter": 1, "tol": 1e-12})
-
-    values = np.random.default_rng(0).normal(size=(50, 20))
-    assert not np.allclose(reduce(values, 10), PCA(10, random_state=0).fit_transform(values))
-    monkeypatch.setattr(sklearn.decomposition, "FastICA", hasty)
-    np.testing.assert_allclose(reduce(values, 10), PCA(10, random_state=0).fit_transform(values))
+def test_a_class_of_too_few_images_for_the_components_is_kept():
+    """Whitened, n images in n - 1 dimensions are the corners of a simplex."""
+    features, labels, _ = planted((11, 12), share=0, d=30)
+    result = filters.load("activation_clustering", silhouette_threshold=-1.0, size_threshold=1.0).score(features, labels)
+    assert result.scores[labels == 0].eq(0).all() and not result.scores[labels == 1].eq(0).any()
+    corners = pdist(whitened(features[labels == 0].double().numpy(), 10))
+    np.testing.assert_allclose(corners, corners[0])
 
 
 # The curve

@@ -163,6 +163,7 @@ def misalignments(attack, threat_model, x, goal, sampled, noise):
     """What `Matching.value_and_grad` averages, in float64: one value for each part of the poisons and each network."""
     aware, values, rest = attack.adaptive == "augmented", [], x
     parts = threat_model.augment.parts + (threat_model.defence.parts if aware else ())
+    mixing = any(registry.name_of(part) in ("mixup", "cutmix") for part in parts)
     one_hot = torch.eye(len(threat_model.train.classes)).double()
     for clean, classes, views in sampled:
         assert torch.equal(classes, threat_model.train.labels[clean])
@@ -173,10 +174,11 @@ def misalignments(attack, threat_model, x, goal, sampled, noise):
             labels = torch.cat([one_hot[[goal.intended_class] * len(mine)], one_hot[threat_model.train.labels[clean]]])
             for part, params in zip(parts, views, strict=True):
                 view, labels = viewed(part, view, labels, params, noise, network)
-            scores, smoothing = network(view[: len(mine)]).log_softmax(1), threat_model.label_smoothing
+            rows = len(view) if mixing else len(mine)
+            scores, smoothing = network(view[:rows]).log_softmax(1), threat_model.label_smoothing
             labels = (1 - smoothing) * labels + smoothing / labels.shape[1]
             weights = [weight for weight in network.parameters() if weight.requires_grad]
-            gradient = torch.autograd.grad(-(labels[: len(mine)] * scores).sum(1).mean(), weights)
+            gradient = torch.autograd.grad(-(labels[:rows] * scores).sum(1).mean(), weights)
             gradient = changed(gradient, threat_model.step, noise) if aware and threat_model.step else gradient
             target = torch.autograd.grad(
                 -network(goal.images.double() / 255).log_softmax(1)[:, goal.intended_class].mean(), weights
@@ -355,7 +357,7 @@ def test_crafting_leaves_the_networks_as_they_are_and_in_eval_mode():
 
 def by_hand(gradients, base, start, eps, step_size, milestones):
     """Adam on signs, written out in numpy."""
-    delta = np.clip(base + np.clip(start, -eps, eps), 0, 1) - base
+    delta = start
     mean, square, seen = np.zeros_like(delta), np.zeros_like(delta), []
     for i, gradient in enumerate(gradients):
         seen.append((base + delta).sum())
@@ -402,26 +404,34 @@ def recorded(monkeypatch, answers=None):
     return calls
 
 
-def test_the_papers_start_is_uniform_in_the_ball_and_another_one_each_restart(monkeypatch):
-    calls = recorded(monkeypatch, lambda i, base: (torch.zeros_like(base), torch.zeros(1)))
-    replace(QUICK, restarts=3, poison_rate=0.1).craft(random_threat_model(), 0)
-    starts = [call["start"].flatten().double() / QUICK.eps for call in calls]
-    assert len(starts) == 3 and len({tuple(start[:5].tolist()) for start in starts}) == 3
-    for start in starts:
-        assert start.abs().max() <= 1 and stats.kstest(start, stats.uniform(-1, 2).cdf).pvalue > 0.01
-
-
-def test_the_released_start_is_normal_and_a_third_of_it_lies_on_the_boundary(monkeypatch):
+def starts(monkeypatch, attack, level):
+    """What crafting begins with, one restart a row, as a share of eps, where all pixels are of one level."""
     threat_model = random_threat_model()
-    grey = replace(threat_model.train, images=torch.full_like(threat_model.train.images, 128))
-    calls = recorded(monkeypatch, lambda i, base: (torch.zeros_like(base), torch.zeros(1)))
-    replace(QUICK, variant="released", poison_rate=0.2, eps=EPS).craft(replace(threat_model, train=grey), 0)
-    (start,) = (call["start"] for call in calls)
-    assert stats.kstest(start.flatten().double() / EPS, stats.norm.cdf).pvalue > 0.01
-    first = []
-    minimise(lambda x, i: (first.append(x) or x.sum(), x), calls[0]["base"], start, EPS, 1, 1e-9)
-    on_it = (first[0] - calls[0]["base"]).abs() > EPS * (1 - 1e-5)
-    assert on_it.double().mean().item() == pytest.approx(2 * stats.norm.cdf(-1), abs=0.03)
+    train = replace(threat_model.train, images=torch.full_like(threat_model.train.images, level))
+    with monkeypatch.context() as within:
+        calls = recorded(within, lambda i, base: (torch.zeros_like(base), torch.zeros(1)))
+        attack.craft(replace(threat_model, train=train), 0)
+    return torch.stack([call["start"].flatten().double() / attack.eps for call in calls])
+
+
+def test_the_papers_start_is_uniform_in_the_ball_and_another_one_each_restart(monkeypatch):
+    attack = replace(QUICK, restarts=3, poison_rate=0.1)
+    found = starts(monkeypatch, attack, 128)
+    assert len(found) == 3 and len({tuple(start[:5].tolist()) for start in found}) == 3
+    for start in found:
+        assert start.abs().max() <= 1 and stats.kstest(start, stats.uniform(-1, 2).cdf).pvalue > 0.01
+    black = starts(monkeypatch, attack, 0)
+    torch.testing.assert_close(black, found.clamp(min=0), atol=1e-6, rtol=0)
+
+
+def test_the_released_start_is_normal_a_third_of_it_on_the_boundary_and_not_kept_in_the_range_of_pixels(monkeypatch):
+    attack = replace(QUICK, variant="released", poison_rate=0.2, eps=EPS)
+    (start,) = starts(monkeypatch, attack, 128)
+    assert (start.abs() > 1 - 1e-5).double().mean().item() == pytest.approx(2 * stats.norm.cdf(-1), abs=0.03)
+    assert start.abs().max() < 1 + 1e-5
+    assert stats.kstest(start[start.abs() < 1 - 1e-5], stats.truncnorm(-1, 1).cdf).pvalue > 0.01
+    for level in (0, 255):
+        assert torch.equal(starts(monkeypatch, attack, level)[0], start)
 
 
 @pytest.mark.parametrize(("variant", "share"), [("paper", 1), ("released", 3)])
@@ -456,11 +466,20 @@ class TestRestarts:
         chosen = []
         for seed in range(2):
             attack, poison, goal, candidates = self.crafted(monkeypatch, seed)
-            objectives = [attack.objective(self.threat_model, replace(poison, images=c), goal, seed) for c in candidates]
-            assert attack.objective(self.threat_model, poison, goal, seed) == min(objectives)
-            chosen.append(int(np.argmin(objectives)))
+            matching = Matching(attack, self.threat_model, poison.ids, goal)
+            means = [attack._mean_misalignment(matching, images, seed, "compare").item() for images in candidates]
+            chosen.append(int(np.argmin(means)))
             assert torch.equal(poison.images, candidates[chosen[-1]])
         assert chosen != [3, 3]
+
+    def test_what_is_recorded_is_judged_on_samples_that_chose_nothing(self, monkeypatch):
+        drawn, streams = [], gm.stream
+        monkeypatch.setattr(gm, "stream", lambda *name, **where: drawn.append(name) or streams(*name, **where))
+        attack, poison, goal, _ = self.crafted(monkeypatch, 0)
+        crafting = set(drawn)
+        drawn.clear()
+        attack.objective(self.threat_model, poison, goal, 0)
+        assert len(crafting) > 2 and len(drawn) == 2 and crafting.isdisjoint(drawn)
 
     def test_the_released_code_takes_the_smallest_last_loss(self, monkeypatch):
         for seed in range(2):

@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from poisonlib import experiments, notebooks, paths, registry
+from poisonlib import data, experiments, notebooks, paths, registry
 from poisonlib.experiments import Ledger
 from poisonlib.experiments.record import Cost
 from poisonlib.training import Numerics
@@ -355,3 +355,18 @@ class TestExecutedCopies:
         names = {output.get("name") for cell in done.cells for output in cell.get("outputs", [])}
         assert "stdout" in names and "stderr" not in names
         assert json.loads((there / "tables" / f"{self.NAME}.json").read_text())["setting"]["trials"] == "18"
+
+
+def test_trials_in_the_black_box_and_on_setups_are_those_of_the_profile():
+    scale = experiments.profile("transfer", "quick")
+    how = dict(attack=["bullseye_polytope", "bullseye_polytope(poison_rate=0)"], trials=1)
+    white = experiments.grid("transfer", "quick", **how)
+    black = experiments.grid("transfer", "quick", model="convnet", attacker=[scale.model], **how)
+    elsewhere = experiments.grid("transfer", "quick", model="convnet", attack="bullseye_polytope", trials=1)
+    assert all(refresh_reference._placed(trial, scale) for trial in [*white, *black])
+    assert not refresh_reference._placed(elsewhere[0], scale), "a white box of another network"
+    setups = dict(setups="0123")
+    source = data.source("cifar_setup", **setups)
+    on = [dataclasses.replace(t, data=source, attack=dataclasses.replace(t.attack, **setups)) for t in white]
+    assert all(refresh_reference._placed(trial, scale) for trial in on)
+    assert not refresh_reference._placed(dataclasses.replace(white[0], data=source), scale)

@@ -1,5 +1,6 @@
 """Trials that cannot work are refused before any training; their nearest neighbours that can work run and are recorded."""
 
+import re
 import sys
 from dataclasses import replace
 
@@ -170,8 +171,25 @@ def test_a_refused_trial_would_have_failed(refused, says, allowed, monkeypatch):
 
 def test_a_filter_that_leaves_nothing_is_an_error():
     """The class sizes do not tell: an image whose whole class lies around it would stay."""
-    with pytest.raises(RuntimeError, match="the filter removed all 120 images"):
+    with pytest.raises(RuntimeError, match=r"deep_knn\(.*\) has left 0 of 120 images, and a batch .* wants at least 2"):
         experiments.run(cell(defence=f"deep_knn(multiple=1.0, expected={(2 * MOST - 2) / 120}, variant='released')"), workers=0)
+
+
+def test_a_filter_that_leaves_fewer_images_than_one_mix_takes_is_an_error_that_names_both(monkeypatch):
+    """Where the victim would be trained again, on what is left."""
+    sizes = DIGITS.load("train").labels.bincount()
+    taken, left = next((q, n) for q in range(12) if 16 <= (n := int((sizes - q).clamp(min=1).sum())) < 20)
+    judge = f"spectral_signatures(expected={taken / 120}, multiple=1.0)"
+    trained, train = [], training.train
+    monkeypatch.setattr(
+        training, "train", lambda network, images, *rest, **how: trained.append(len(images)) or train(network, images, *rest, **how)
+    )
+    says = rf"{re.escape(judge)} has left {left} of 120 images, too few for mixup\(k={left + 1}\) .*k={left + 1} distinct"
+    with pytest.raises(RuntimeError, match=says):
+        experiments.run(cell(defence=f"mixup(k={left + 1}) + {judge}"), workers=0)
+    assert trained == [120]
+    experiments.run(cell(defence=f"mixup(k={left}) + {judge}"), workers=0)
+    assert trained == [120, 120, left]
 
 
 def test_a_defence_that_would_never_begin_is_refused_where_the_table_is_made():

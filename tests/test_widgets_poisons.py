@@ -292,7 +292,9 @@ class TestFilters:
             assert (report.removed, report.poisons_removed) == (int((~result.keep).sum()), int((~result.keep & bad).sum()))
             assert report.auc == filters.roc(result.scores, bad)[2]
             counts = f"{report.removed} removed, {report.poisons_removed} of {len(made)} poisons, ROC area {report.auc:.2f}"
-            assert f"{name}: {counts}" in words
+            alone = f", one round alone {min(result.rounds)} to {max(result.rounds)}" if result.rounds else ""
+            assert f"{name}: {counts}{alone}" in words
+        assert len(found["activation_clustering"].rounds) == 5
 
     def test_the_features_are_those_of_the_victim_without_a_defence(self):
         trial = State(attack=ATTACKS["gradient_matching"], defence="mixup(k=2)").trial

@@ -3,6 +3,10 @@
 PyTorch's double backward of a convolution computes a gradient of the weights that crafting does not use, and that of batch
 normalisation is bound by memory. In eval mode both layers are linear in their parameters and affine in their input, so a few
 calls of the layer itself give every derivative.
+
+It pays by the size of a batch, not by the network: 1.03 to 1.4 times as fast as PyTorch's with 50 images or more of 16 x 16 pixels
+(seven networks), but with ten images and a few layers the calls themselves decide, and it is 0.85 to 0.9 times as fast. There a
+step takes 2 ms, so there is no second path, and no second set of last bits, for it.
 """
 
 from dataclasses import dataclass

@@ -24,9 +24,10 @@ def minimise(
     """(perturbation, objective before each step), where ``value_and_grad(base + delta, i)`` returns the objective of step i and its
     gradient.
 
-    The result lies within ``eps`` of zero and keeps ``base + delta`` in [0, 1]; ``step_size`` is the length of the first step.
+    The result lies within ``eps`` of zero and keeps ``base + delta`` in [0, 1]; ``start``, the first delta, is taken as it is.
+    ``step_size`` is the length of the first step.
     """
-    delta = project(start, base, eps)
+    delta = start.clone()
     adam, values = torch.optim.Adam([delta], lr=step_size), []
     milestones = [max(1, int(steps / fraction)) for fraction in MILESTONES]  # the first step is never shortened
     for i in range(steps):

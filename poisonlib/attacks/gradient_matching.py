@@ -21,7 +21,7 @@ from ..augment import Params
 from ..data import Goal, Poison
 from ..models import Network
 from ..rng import stream
-from ..tensors import to_bytes, to_float
+from ..tensors import project, to_bytes, to_float
 from . import Surrogate, ThreatModel
 from ._double_backward import ForPixels
 from ._signed_adam import minimise
@@ -58,9 +58,12 @@ class GradientMatching(Targeted):
 
     ``adaptive``: "none" knows the victim's architecture, recipe and ordinary augmentation; "surrogate" also trains its surrogates
     under the victim's defence (the papers' adaptive attack); "augmented" also crafts through that defence with a fresh sample in
-    each step: its augmentations, mixed with ``clean_images`` random training images, and its clipping and noise, straight through.
-    ``variant="released"`` is the public code: a normal start, the restart with the smallest last loss (one sample, one step stale),
-    and steps that an ensemble of K makes K times shorter. ``poison_rate=0`` is the clean control.
+    each step: its augmentations, and its clipping and noise, straight through. Where it mixes images, ``clean_images`` random
+    training images are mixed with the poisons, and the loss is that of the whole mixed batch, as in the public code: a victim sees
+    poisons in mixes with clean images on either side. The papers give no details of it (DP-InstaHide, section 3.2).
+    ``variant="released"`` is the public code: a normal start, cut off at ``eps`` but not at the range of pixels, the restart with
+    the smallest last loss (one sample, one step stale), and steps that an ensemble of K makes K times shorter. ``poison_rate=0`` is
+    the clean control.
     """
 
     steps: int = 250
@@ -70,7 +73,7 @@ class GradientMatching(Targeted):
     adaptive: str = "none"
     clean_images: int = 128
     batch_size: int = 512  # poisons matched together; larger sets are matched part by part
-    eval_samples: int = 8  # fresh augmentation samples by which restarts are compared
+    eval_samples: int = 8  # augmentation samples by which restarts are compared, and as many others by which the best is judged
     pretrained: bool = False  # surrogates with public weights instead of trained ones
     variant: str = "paper"
 
@@ -116,8 +119,8 @@ class GradientMatching(Targeted):
         return Poison(base.ids, candidates[int(best)][0]), goal
 
     def objective(self, threat_model: ThreatModel, poison: Poison, goal: Goal, seed: int) -> float:
-        """Mean misalignment of stored poisons over fresh augmentation samples: 0 is perfect, 1 is chance."""
-        return self._mean_misalignment(Matching(self, threat_model, poison.ids, goal), poison.images, seed).item()
+        """Mean misalignment of stored poisons over augmentation samples that chose nothing: 0 is perfect, 1 is chance."""
+        return self._mean_misalignment(Matching(self, threat_model, poison.ids, goal), poison.images, seed, "judge").item()
 
     def trace(self, threat_model: ThreatModel, seed: int) -> Float[Tensor, " steps"]:
         """The misalignment before each step of the first restart, on the CPU."""
@@ -129,27 +132,28 @@ class GradientMatching(Targeted):
         delta, values = self._optimise(matching, base, seed, restart)
         images = to_bytes(to_float(base) + delta, base, self.eps)
         stale = self.variant == "released" or self.restarts == 1
-        return images, values[-1] if stale else self._mean_misalignment(matching, images, seed)
+        return images, values[-1] if stale else self._mean_misalignment(matching, images, seed, "compare")
 
     def _optimise(self, matching: "Matching", base: Tensor, seed: int, restart: int) -> tuple[Tensor, Tensor]:
         noise = stream(seed, "craft noise", restart, device=base.device)
         params = matching.sample_params(self.steps, stream(seed, "craft draws", restart))
         step_size = self.step_size * self.eps / (self.ensemble if self.variant == "released" else 1)
-        start = self._start(base.shape, stream(seed, "craft start", restart)).to(base.device)
+        start = self._start(to_float(base), stream(seed, "craft start", restart))
 
         def value_and_grad(x, i):
             return matching.value_and_grad(x, params[i], noise)
 
         return minimise(value_and_grad, to_float(base), start, self.eps, self.steps, step_size)
 
-    def _start(self, shape, generator: torch.Generator) -> Tensor:
+    def _start(self, base: Tensor, generator: torch.Generator) -> Tensor:
+        """The perturbation that crafting begins with."""
         if self.variant == "released":
-            return torch.randn(shape, generator=generator) * self.eps
-        return (torch.rand(shape, generator=generator) * 2 - 1) * self.eps
+            return (torch.randn(base.shape, generator=generator) * self.eps).clamp(-self.eps, self.eps).to(base.device)
+        return project(((torch.rand(base.shape, generator=generator) * 2 - 1) * self.eps).to(base.device), base, self.eps)
 
-    def _mean_misalignment(self, matching: "Matching", images: Tensor, seed: int) -> Tensor:
-        noise = stream(seed, "judge noise", device=images.device)
-        samples = matching.sample_params(self.eval_samples, stream(seed, "judge draws"))
+    def _mean_misalignment(self, matching: "Matching", images: Tensor, seed: int, purpose: str) -> Tensor:
+        noise = stream(seed, f"{purpose} noise", device=images.device)
+        samples = matching.sample_params(self.eval_samples, stream(seed, f"{purpose} draws"))
         return torch.stack([matching.value_and_grad(to_float(images), params, noise)[0] for params in samples]).mean()
 
 
@@ -163,6 +167,7 @@ class Matching:
         self.step = threat_model.step if aware else None
         self.train, self.numerics, self.smoothing = threat_model.train, threat_model.numerics, threat_model.label_smoothing
         self.clean_images = min(attack.clean_images, len(self.train)) if aware and threat_model.defence.parts else 0
+        self.mixes = any(part.mixes for part in self.views.parts)
         labels = torch.full((len(ids),), goal.intended_class)
         self.labels = F.one_hot(labels, len(self.train.classes)).float().to(ids.device)
         with self._precision():
@@ -203,13 +208,13 @@ class Matching:
         return torch.stack(values).mean(), torch.stack(gradients).sum(0)
 
     def _augmented(self, network, x, y, clean, classes, params, noise) -> tuple[Tensor, Tensor]:
-        """The poisons as the network sees them: first in a batch with the clean images that they are mixed with."""
+        """What the network sees of the poisons, first in a batch with clean images: the whole batch if it is mixed, else them."""
         joint, labels = x, y
         if self.clean_images:
             others = F.one_hot(classes, y.shape[1]).float()
             joint, labels = torch.cat([x, to_float(self.train.pixels(clean))]), torch.cat([y, others])
         seen, labels = self.views.apply(joint, labels, params, noise, lambda x, y: self._per_sample_loss(network, x, y))
-        return seen[: len(x)], labels[: len(x)]
+        return (seen, labels) if self.mixes else (seen[: len(x)], labels[: len(x)])
 
     def _matched(self, network, target, seen, labels, noise) -> tuple[Tensor, Tensor]:
         """(misalignment, its gradient with respect to what the network sees)."""

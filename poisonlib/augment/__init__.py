@@ -23,11 +23,13 @@ class Augment(registry.Choice, Protocol):
 
     One that searches for the worst case sets ``adversarial = True``; its ``apply`` takes a fifth argument, ``per_sample_loss``.
     One that goes by image and epoch sets ``scheduled = True``; its ``sample_params`` takes two more arguments, ``ids`` (n,) of the
-    images, or None where they are not known, and ``epoch`` (from 0). One that begins later has a ``start`` above 0.
+    images, or None where they are not known, and ``epoch`` (from 0). One that begins later has a ``start`` above 0. One whose
+    results are made of several images of the batch sets ``mixes = True``.
     """
 
     adversarial: ClassVar[bool] = False
     scheduled: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
     start: int | float = 0  # the first epoch (from 0) in which it is active; below 1: the share of the epochs before it
 
     def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:

@@ -6,6 +6,7 @@ A.2); Borgnia et al. mention none: ``probability=1.0``.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,7 @@ class CutMix(Augment):
     alpha: float = 1.0
     probability: float = 0.5
     variant: str = "paper"
+    mixes: ClassVar[bool] = True
 
     def __post_init__(self):
         check.number("alpha", self.alpha, LEAST_ALPHA)

@@ -41,6 +41,11 @@ class MaxUp(Augment):
             raise ValueError(f"inner={self.inner!r}: choose one or more augmentations other than maxup")
 
     @property
+    def mixes(self) -> bool:
+        """Whether the inner augmentations mix images."""
+        return any(part.mixes for part in self.candidates.parts)
+
+    @property
     def candidates(self) -> Pipeline:
         """The inner augmentations."""
         return pipeline(self.inner)

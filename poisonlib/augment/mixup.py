@@ -5,6 +5,7 @@ poisoning and backdoor attacks", section 3; equal weights, drawn without replace
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -27,6 +28,7 @@ class Mixup(Augment):
     k: int = 2
     alpha: float | None = 1.0
     variant: str = "paper"
+    mixes: ClassVar[bool] = True
 
     def __post_init__(self):
         check.whole("k", self.k, 1)

@@ -231,6 +231,8 @@ def _row(record: Record) -> dict:
         "transfer": craft and craft.transfer,
         "removed": removed and removed.removed,
         "poisons removed": removed and removed.poisons_removed,
+        "least removed": min(removed.rounds) if removed and removed.rounds else None,
+        "most removed": max(removed.rounds) if removed and removed.rounds else None,
         "auc": removed and removed.auc,
         "seconds": record.cost.seconds,
         "processor seconds": record.cost.processor_seconds,

@@ -52,12 +52,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class FilterReport:
-    """How many images a filter removed, how many of them were poisons, and the ROC curve (fpr, tpr) of its scores with its area."""
+    """How many images a filter removed, how many of them were poisons, and the ROC curve (fpr, tpr) of its scores with its area.
+    ``rounds``: the images that each round of a filter that begins at random would have removed alone; empty for any other.
+    """
 
     removed: int
     poisons_removed: int
     auc: float | None
     roc: tuple[tuple[float, ...], tuple[float, ...]] | None
+    rounds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,9 @@ class Record:
         """The content of the record's file."""
         parts = {name: getattr(self, name) for name in ("evaluation", "poisons", "craft", "filter")}
         result = {name: part and dataclasses.asdict(part) for name, part in parts.items()}
-        if self.extractors:  # records of networks from scratch stay as they were
+        if self.filter and not self.filter.rounds:  # records of other filters, and of networks from scratch, stay as they were
+            del result["filter"]["rounds"]
+        if self.extractors:
             result["extractors"] = [dataclasses.asdict(each) for each in self.extractors]
         return {
             "schema": SCHEMA,

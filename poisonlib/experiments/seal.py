@@ -97,9 +97,11 @@ def _craft(targets_correct, objective, held_out=None) -> None:
         raise ValueError(f"held_out={held_out}: two numbers are wanted")
 
 
-def _filter(removed, poisons_removed, auc, roc) -> None:
+def _filter(removed, poisons_removed, auc, roc, rounds=()) -> None:
     check.whole("removed", removed, 0)
     check.whole("poisons_removed", poisons_removed, 0, removed)
+    for each in rounds:
+        check.whole("rounds", each, 0)
     if auc is not None:
         check.share("auc", auc)
     for rates in zip(*(((), ()) if roc is None else roc), strict=True):

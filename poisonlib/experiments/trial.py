@@ -6,10 +6,12 @@ import traceback
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from .. import attacks, training
 from ..data import ImageSet, Poison
-from ..filters import roc
+from ..filters import FilterResult, roc
 from ..models import Network
 from . import provenance
 from .cache import Cache
@@ -18,6 +20,7 @@ from .environment import current, environment, peak_memory, reset_peak_memory
 from .networks import fetch_network, images, trained, weights_of
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
+from .validation import validate_filtered
 
 
 def run_trial(trial: Trial, device: torch.device, cache: Cache, keep: bool = False) -> Record:
@@ -71,13 +74,17 @@ def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> 
     if not trial.defence.filter:
         return train, None
     result = trial.defence.filter.score(training.features(victim, train.images, trial.numerics), train.labels)
-    keep, poisoned = result.keep.to(train.device), torch.isin(train.ids, poison.ids.to(train.device))
+    report = judged(result, torch.isin(train.ids, poison.ids.to(train.device)))
+    validate_filtered(trial, train, len(train) - report.removed)
+    return train.kept(result.keep.to(train.device)), report
+
+
+def judged(result: FilterResult, poisoned: Bool[Tensor, " n"]) -> FilterReport:
+    """What a filter's decision was worth, given which images were poisons."""
+    removed = ~result.keep.to(poisoned.device)
     fpr, tpr, auc = roc(result.scores, poisoned) or (None, None, None)
-    removed, caught = int((~keep).sum()), int((poisoned & ~keep).sum())
-    if removed == len(train):
-        raise ValueError(f"{trial.defence.label}: the filter removed all {len(train)} images, and nothing is left to train on")
     curve = None if auc is None else (tuple(fpr), tuple(tpr))
-    return train.kept(keep), FilterReport(removed, caught, auc, curve)
+    return FilterReport(int(removed.sum()), int((poisoned & removed).sum()), auc, curve, result.rounds)
 
 
 def failure(description: dict) -> str:

@@ -81,7 +81,7 @@ def validate_data(trials: Iterable[Trial]) -> None:
         known = threat_model(trial, torch.device("cpu"))
         if any(wanted.pretrained for wanted in trial.attack.surrogates) and len(known.train.classes) != 1000:
             raise ValueError(f"pretrained=True: the public head has ImageNet's 1000 classes, not these {len(known.train.classes)}")
-        _rehearse(trial, known.train)
+        _rehearse(trial, len(known.train), known.train.shape)
         network = blank(trial.model, known.train)
         _validate_shapes(trial, known.train)
         trial.attack.validate(known)
@@ -96,14 +96,27 @@ def _augmentations(trial: Trial) -> Pipeline:
     return pipeline(trial.recipe.augment) + trial.defence.augment
 
 
-def _rehearse(trial: Trial, train: ImageSet) -> None:
+def validate_filtered(trial: Trial, train: ImageSet, left: int) -> None:
+    """Raises ValueError where the trial's filter has left too few images of a training set for one batch, which wants two for its
+    statistics, or for one mix.
+    """
+    kept = f"{registry.label(trial.defence.filter)} has left {left} of {len(train)} images"
+    if left < min(2, len(train)):
+        raise ValueError(f"{kept}, and a batch (batch_size={trial.recipe.batch_size}) wants at least 2")
+    try:
+        _rehearse(trial, left, train.shape)
+    except ValueError as error:
+        raise ValueError(f"{kept}, too few for {trial.defence.label}: {error}") from None
+
+
+def _rehearse(trial: Trial, images: int, shape: tuple[int, int, int]) -> None:
     """Raises ValueError where parameters cannot be sampled for an epoch's smallest batch: too few images to mix, other channels."""
     batch_size, epochs = trial.recipe.batch_size, trial.recipe.epochs
-    smallest = min(training.batch_sizes(len(train), batch_size))
+    smallest = min(training.batch_sizes(images, batch_size))
     try:
-        _augmentations(trial).at(epochs - 1, epochs).sample_params(smallest, train.shape, stream(trial.seed, "rehearsal"))
+        _augmentations(trial).at(epochs - 1, epochs).sample_params(smallest, shape, stream(trial.seed, "rehearsal"))
     except ValueError as error:
-        raise ValueError(f"{error} ({len(train)} images in batches of {batch_size}, the smallest of {smallest})") from None
+        raise ValueError(f"{error} ({images} images in batches of {batch_size}, the smallest of {smallest})") from None
 
 
 def _validate_shapes(trial: Trial, train: ImageSet) -> None:

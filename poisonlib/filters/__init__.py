@@ -17,6 +17,7 @@ class FilterResult:
 
     keep: Bool[Tensor, " n"]
     scores: Float[Tensor, " n"]  # the higher, the more suspicious; comparable within a class and, as far as possible, across
+    rounds: tuple[int, ...] = ()  # of a filter that begins at random: the images that each of several rounds alone would remove
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from .claims import Claim, Table, load, names
 from .designs import MEASURES
 
 PLACE = ("attack", "data", "model", "defence", "transfer", "white_box")  # what ``means`` name; the rest are values of the attack
+BENCHMARKED = ("cifar", "tinyimagenet")  # data sets of the unified benchmark
 
 
 def comparable(claim: Claim) -> bool:
@@ -50,9 +51,15 @@ def attacked_as(trial: Trial, claim: Claim) -> bool:
 
 
 def _in_the_scenario(trial: Trial, claim: Claim) -> bool:
-    """Whether a trial is of the scenario that the claim names: from an extractor or not, and what the attacker has of it."""
+    """Whether a trial is of the scenario that the claim names: from an extractor or not, and what the attacker has of it.
+
+    Trials on one of the benchmark's data sets are none of the other's; those on any other data, such as digits, stand for both.
+    """
     means = claim.means
     if "transfer" in means and means["transfer"] != (trial.extractor is not None):
+        return False
+    named, mine = means.get("data", "").partition("(")[0], registry.name_of(trial.data).removesuffix("_setup")
+    if "transfer" in means and mine in BENCHMARKED and mine != named:
         return False
     return "white_box" not in means or trial.knowledge == ("white box" if means["white_box"] else "black box")
 

@@ -174,9 +174,12 @@ def filters(trial: Trial) -> Drawing:
 
 
 def counted(report: FilterReport, poisons: int) -> list[str]:
-    """A filter's counts in words; the area under the ROC curve only if there are poisons and clean images."""
+    """A filter's counts in words; the area under the ROC curve only if there are poisons and clean images, the range over rounds
+    only if the filter has several.
+    """
     area = [] if report.auc is None else [f"ROC area {report.auc:.2f}"]
-    return [f"{report.removed} removed", f"{report.poisons_removed} of {poisons} poisons", *area]
+    alone = [f"one round alone {min(report.rounds)} to {max(report.rounds)}"] if len(report.rounds) > 1 else []
+    return [f"{report.removed} removed", f"{report.poisons_removed} of {poisons} poisons", *area, *alone]
 
 
 def _axis_labels(axis: Axes, x: str, y: str) -> None:

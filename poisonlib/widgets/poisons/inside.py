@@ -16,6 +16,7 @@ from ...data import Goal, ImageSet, Poison
 from ...experiments import Defence, Trial, crafting
 from ...experiments.cache import Cache
 from ...experiments.record import FilterReport
+from ...experiments.trial import judged
 from ...models import Network
 from .. import _trial
 
@@ -165,11 +166,4 @@ def filtered(trial: Trial) -> dict[str, FilterReport]:
     if trial.defence.filter:
         judges[registry.label(trial.defence.filter)] = trial.defence.filter
     rate = poisoned.double().mean().item()
-    return {name: _report(judge.assuming(rate), points, train.labels, poisoned) for name, judge in judges.items()}
-
-
-def _report(judge: filters.Filter, points: Tensor, labels: Tensor, poisoned: Tensor) -> FilterReport:
-    result = judge.score(points, labels)
-    fpr, tpr, auc = filters.roc(result.scores, poisoned) or ((), (), None)
-    removed = ~result.keep
-    return FilterReport(int(removed.sum()), int((poisoned & removed).sum()), auc, (tuple(fpr), tuple(tpr)))
+    return {name: judged(judge.assuming(rate).score(points, train.labels), poisoned) for name, judge in judges.items()}
