@@ -50,7 +50,7 @@ def _line(compared: Comparison, run: str) -> str:
     shown: dict[str, list[str]] = {}
     for cell in compared.cells:
         if cell.ours and cell.claim.printed:
-            ours = f"{cell.claim.row} {100 * cell.ours.value:.0f} ({cell.claim.printed.rstrip('%')})"
+            ours = f"{cell.claim.row} {100 * cell.ours.value:.0f} ({cell.claim.printed.rstrip('%').split(' ± ')[0]})"
             shown.setdefault(cell.claim.column.capitalize(), []).append(ours)
     columns = "; ".join(f"*{column}*: {', '.join(rows)}" for column, rows in shown.items())
     counts = Counter(said.word for _, said in compared.findings)

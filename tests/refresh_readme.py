@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from poisonlib import papers, paths
 from poisonlib.experiments import rules
+from poisonlib.papers.together import together
 from poisonlib.papers.verdicts import CELL
 
 from . import hardware_lines
@@ -22,11 +23,16 @@ BEGIN, END = "<!-- results: written by make readme -->", "<!-- end of results --
 
 
 class Place(NamedTuple):
-    """A table of a paper, and the scenario whose profiles its notebook runs."""
+    """A table of a paper, or several that stand together, and the scenario whose profiles its notebook runs."""
 
     paper: str
-    table: str
+    table: str | tuple[str, ...]
     scenario: str
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The table's name, or those of all."""
+        return (self.table,) if isinstance(self.table, str) else self.table
 
 
 class Found(NamedTuple):
@@ -40,7 +46,7 @@ class Found(NamedTuple):
     @property
     def claimed(self) -> papers.Table:
         """What the paper prints."""
-        return papers.load(self.place.paper).table(self.place.table)
+        return together(papers.load(self.place.paper), self.place.tables)
 
     @property
     def lines(self) -> list[Line]:
@@ -67,7 +73,19 @@ TABLES = {  # by notebook
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
     "dp_instahide_table6": Place("dp_instahide", "table6", "targeted"),
     "just_how_toxic_table2": Place("just_how_toxic", "table2", "transfer"),
+    **{
+        f"just_how_toxic_{name}": Place("just_how_toxic", tuple(f"table{number}" for number in numbers), "ablation")
+        for name, numbers in {
+            "figure3": (4, 6, 7, 8, 9, 12, 14),
+            "table4": (4, 5, 6),
+            "table7": (4, 7, 9, 12),
+            "table8": (4, 8, 15),
+            "table13": (4, 13, 14, 21),
+        }.items()
+    },
 }
+LONG = ("table4", "table7", "table8", "table13")  # of "Just How Toxic": not in the README, which has Figure 3 of the same numbers
+FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale to the smallest
 SCALES = {  # what a run's data are
@@ -121,7 +139,8 @@ def short() -> str:
     """Markdown between the README's two marks: a line for each attack of each table, at the largest scale that it was run at."""
     largest: dict[str, Found] = {}
     for found in every():
-        largest.setdefault(found.notebook, found)
+        if found.notebook.removeprefix("just_how_toxic_") not in LONG:
+            largest.setdefault(found.notebook, found)
     if not largest:
         return f"{BEGIN}\n\n{END}"
     header = ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
@@ -150,7 +169,7 @@ def _rate(line: Line) -> str:
     """``"CutMix **47.8** (36)"``."""
     name = line.defence.strip("*")
     spelt = "as many at random" if name.startswith("as many at random") else SPELT.get(name, name.lower())
-    paper = f" ({line.success.paper.rstrip('%')})" * bool(line.success.paper)
+    paper = f" ({line.success.paper.rstrip('%').split(' ± ')[0]})" * bool(line.success.paper)
     return f"{spelt} **{line.success.ours.split(' ')[0]}**{paper}"
 
 
@@ -158,7 +177,7 @@ def page() -> str:
     """RESULTS.md: an introduction, what was found in words (``findings.md``), then each table at every scale, the largest first."""
     words = REFERENCE / "findings.md"
     parts = [PAGE.format(legend=legend()), *([words.read_text(encoding="utf-8").strip()] if words.exists() else [])]
-    for name in TABLES:
+    for name in (name for name in TABLES if name != FIGURE):
         for place, found in enumerate(each for each in every() if each.notebook == name):
             parts += [_heading(found)] * (place == 0) + _long(found)
     parts += filter(None, [hardware_lines.section()])

@@ -21,11 +21,13 @@ from pathlib import Path
 from poisonlib import attacks, papers, registry
 from poisonlib.attacks import Attack
 from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
+from poisonlib.experiments.designs import SCENARIO
 from poisonlib.experiments.profiles import Profile
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers import Comparison, dossier
 from poisonlib.papers.belonging import attacked_as, belongs, columns, comparable
+from poisonlib.papers.designs import identity
 
 from .refresh_readme import REFERENCE, RUNS, TABLES, Place
 
@@ -52,6 +54,8 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     """The records of a run that its table of a paper is made of; [] where the table's scenario has no such profile."""
     if run not in profiles(place.scenario):
         return []
+    if place.scenario == SCENARIO:
+        return [record for record in of_designs(records, run, [place]) if not tuned(record.seed, profile(SCENARIO, run))]
     table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
     scale = profile(place.scenario, run)
     mine = [record for record in mine if on_setups(record.trial) or not tuned(record.seed, scale)]
@@ -100,7 +104,10 @@ def as_filtered(trial: Trial) -> Trial:
 
 
 def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Record]:
-    """The records that have a profile's data set, network and schedule, and its values of their attack but those in `VARIED`."""
+    """The records that have a profile's data set, network and schedule, and its values of their attack but those in `VARIED`; of a
+    profile with designs, those of a table's designs."""
+    if scenario == SCENARIO:
+        return of_designs(records, name, [place for place in TABLES.values() if place.scenario == SCENARIO])
     scale = profile(scenario, name)
     return where(records, lambda trial: _placed(trial, scale) and _as_given(trial.attack, scale))
 
@@ -115,6 +122,12 @@ def _placed(trial: Trial, scale: Profile) -> bool:
     like = trial.extractor and replace(trial.extractor, model=scale.model)
     other = own is not None and like == own and (trial.attack.clean or trial.attacker == (own,))
     return data and trial.recipe == scale.recipe and (trial.model == scale.model or other)
+
+
+def of_designs(records: Iterable[Record], name: str, places: Iterable[Place]) -> list[Record]:
+    """The records of the designs of some tables, and of their clean controls, at a profile."""
+    wanted = {identity(trial) for place in places for trial in papers.trials(place.paper, place.tables, name, 1)}
+    return where(records, lambda trial: identity(trial) in wanted)
 
 
 def _trial(record: Record) -> Trial | None:

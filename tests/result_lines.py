@@ -8,6 +8,7 @@ from poisonlib import papers
 from poisonlib.experiments import Defence, defence
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers.belonging import alike, columns, comparable
+from poisonlib.papers.designs import designed
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,14 @@ def _by_attack(found: dict, table: papers.Table) -> list[Line]:
     """The lines of a table whose rows are attacks: each under what the columns with rates of success stand for."""
     ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
     wanted = [claim for claim in table.claims if comparable(claim) and claim.measure == "success"]
-    return [Line(_attack(c), _column(c), _side(c.printed, ours.get((c.row, c.column))), Side()) for c in wanted]
+    names = {claim.row: claim.row if designed(claim) else _attack(claim) for claim in wanted}
+    return [Line(names[c.row], _column(c), _side(c.printed, ours.get((c.row, c.column))), Side()) for c in wanted]
 
 
 def _column(claim: papers.Claim) -> str:
     """``"black box"``, or ``"**MIXUP**"`` as the paper has it."""
+    if designed(claim) and "defence" not in claim.means:
+        return claim.column
     if "transfer" not in claim.means:
         return f"**{claim.column}**"
     place = {(True, True): "white box", (True, False): "black box"}.get(
