@@ -100,6 +100,7 @@ SPELT = {  # what the papers call a defence, as the README spells it; all others
     **{"CutMix": "CutMix", "CUTMIX": "CutMix", "MaxUp-cutout": "MaxUp-cutout", "MAXUP-CUTOUT": "MaxUp-cutout"},
     **{"DEEPKNN": "deep k-NN", "DP-SGD": "DP-SGD", "DP-SGD, 0.01": "DP-SGD, 0.01", "DP-SGD, 0.05": "DP-SGD, 0.05"},
     **{"SS": "spectral signatures", "AC": "activation clustering"},
+    **{name: name for name in ("SGD and augmentation", "Adam and augmentation", "ResNet-18")},
 }
 REFERENCE = paths.root() / "outputs" / "reference"
 

@@ -29,7 +29,7 @@ from poisonlib.papers import Comparison, dossier
 from poisonlib.papers.belonging import attacked_as, belongs, columns, comparable
 from poisonlib.papers.designs import identity
 
-from .refresh_readme import REFERENCE, RUNS, TABLES, Place
+from .refresh_readme import FIGURE, REFERENCE, RUNS, TABLES, Place
 
 VARIED = ("adaptive", "poison_rate", "variant")  # values of an attack that notebooks vary at one profile
 
@@ -156,7 +156,8 @@ def refresh(run: str, records: list[Record], names: Iterable[str] = TABLES) -> d
     made = {}
     for name in names:
         if comparison := compared(records, run, TABLES[name]):
-            dossier.write(comparison, REFERENCE / run)
+            if name != FIGURE:  # whose sentences are those of tables
+                dossier.write(comparison, REFERENCE / run)
             found = content(comparison, chosen(records, run, TABLES[name]))
             path = REFERENCE / run / "tables" / f"{name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)

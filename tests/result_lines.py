@@ -8,7 +8,7 @@ from poisonlib import papers
 from poisonlib.experiments import Defence, defence
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers.belonging import alike, columns, comparable
-from poisonlib.papers.designs import designed
+from poisonlib.papers.designs import changes, designed
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _by_attack(found: dict, table: papers.Table) -> list[Line]:
 def _column(claim: papers.Claim) -> str:
     """``"black box"``, or ``"**MIXUP**"`` as the paper has it."""
     if designed(claim) and "defence" not in claim.means:
-        return claim.column
+        return ", ".join(changes(claim)) or "baseline"
     if "transfer" not in claim.means:
         return f"**{claim.column}**"
     place = {(True, True): "white box", (True, False): "black box"}.get(

@@ -177,7 +177,9 @@ class TestParameters:
         profile = notebooks.parameters(name)["profile"]
         choices = profile.choices
         assert {"quick", "paper", "mine"} <= set(choices)
-        assert {"laptop", "small"} <= set(choices) or profile.help.startswith('a profile of "transfer"')
+        assert {"laptop", "small"} <= set(choices) or profile.help.startswith(
+            ('a profile of "transfer"', 'a profile of "ablation"')
+        )
         for profile in choices:
             values = notebooks.read_parameters(name, {"profile": profile})
             assert values == {"profile": profile}

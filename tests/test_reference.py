@@ -11,7 +11,7 @@ from poisonlib import notebooks, paths
 from poisonlib.experiments import Ledger
 
 from . import refresh_found
-from .refresh_readme import REFERENCE, TABLES, written
+from .refresh_readme import FIGURE, REFERENCE, TABLES, written
 from .refresh_reference import chosen, compared, content, kept
 
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/trials"))
@@ -41,7 +41,7 @@ def test_the_tables_follow_from_the_records(run, name):
         pytest.skip(f"the run {run} has no {name}")
     comparison = compared(records(run), run, TABLES[name])
     stored, made = json.loads(path.read_text(encoding="utf-8")), content(comparison, chosen(records(run), run, TABLES[name]))
-    for finding, said in comparison.findings:
+    for finding, said in comparison.findings if name != FIGURE else ():
         claim = json.loads((REFERENCE / run / "claims" / TABLES[name].paper / f"{finding.id}.json").read_text(encoding="utf-8"))
         assert (claim["sentence"], claim["verdict"]) == (finding.quote, said.word), "run: python -m tests.refresh_reference"
     for each in (stored, made):
