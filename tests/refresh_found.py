@@ -12,12 +12,12 @@ import textwrap
 from collections import Counter
 
 import nbformat
-from PIL import Image
 
 from poisonlib import notebooks, papers, plots
 from poisonlib.experiments import profile
 from poisonlib.papers import Comparison
 from poisonlib.papers.verdicts import FINDING
+from poisonlib.plots.card import card
 
 from .refresh_readme import RUNS, TABLES
 from .refresh_reference import chosen, kept
@@ -61,10 +61,9 @@ def _line(compared: Comparison, run: str) -> str:
 
 def picture(compared: Comparison) -> str:
     """The forest plot as base64 of a PNG, in few colours, as notebooks are kept small."""
-    drawn, small = io.BytesIO(), io.BytesIO()
+    drawn = io.BytesIO()
     plots.forest(compared).savefig(drawn, format="png", dpi=90)
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-    return base64.b64encode(small.getvalue()).decode()
+    return base64.b64encode(card(drawn.getvalue(), COLOURS)).decode()
 
 
 def refresh(name: str) -> None:
