@@ -25,6 +25,7 @@ from .refresh_reference import chosen, kept
 BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
 PICTURE = "found.png"
 WIDTH = 100  # letters in a line of a notebook
+WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 COLOURS, ROWS = 24, 2  # of the figure; the fewest rows of the paper for which a run is mentioned
 
 
@@ -46,17 +47,22 @@ def text(name: str, found: dict[str, Comparison]) -> str:
 
 
 def _line(compared: Comparison, run: str) -> str:
-    """``"- `fast` (data · network · n = 4): column: row ours (paper's), ...; sentences: 2 hold, ..."``."""
+    """A point for the run; within it, for each column, "row ours (the paper's); ...", and what became of the sentences."""
     shown: dict[str, list[str]] = {}
     for cell in compared.cells:
         if cell.ours and cell.claim.printed:
-            ours = f"{cell.claim.row} {100 * cell.ours.value:.0f} ({cell.claim.printed.rstrip('%')})"
+            ours = f"{cell.claim.row} **{100 * cell.ours.value:.0f}** ({cell.claim.printed.rstrip('%')})"
             shown.setdefault(cell.claim.column.capitalize(), []).append(ours)
-    columns = "; ".join(f"*{column}*: {', '.join(rows)}" for column, rows in shown.items())
     counts = Counter(said.word for _, said in compared.findings)
     words = ", ".join(f"{word} {counts[word]}" for word in FINDING if counts[word])
-    line = f"- `{run}` ({compared.caption}): {columns}. The paper's sentences: {words or 'none of them asks this'}."
-    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    lines = [f"- `{run}` ({compared.caption})", *(f"  - *{column}*: {'; '.join(rows)}" for column, rows in shown.items())]
+    lines.append(f"  - The paper's sentences: {words or 'none of them asks this'}")
+    return "\n".join(textwrap.fill(each, WIDTH, subsequent_indent=_deeper(each), **WHOLE) for each in lines)
+
+
+def _deeper(line: str) -> str:
+    """The indent of what belongs to a point of a list."""
+    return " " * (line.index("-") + 2)
 
 
 def picture(compared: Comparison) -> str:

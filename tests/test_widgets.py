@@ -271,6 +271,7 @@ class TestAugmentationExplorer:
         augmentations.render(replace(SMALL, k=3, seed=4)).png()
         _state._prepare.cache_clear()
         _state._surviving.cache_clear()
+        _state._outcomes.cache_clear()
         assert first == (augmentations.render(SMALL).png(), augmentations.samples(SMALL, 20).png())
 
     def test_it_shows_itself_in_a_notebook(self):
@@ -383,6 +384,12 @@ class TestAugmentationExplorer:
         one = panel.picture.value
         panel.controls["many"].value = True
         assert panel.picture.value != one and f"of {augmentations.LIVE} samples" in panel.line.value
+
+    def test_large_images_have_fewer_samples_and_a_trial_is_made_once(self, monkeypatch):
+        assert augmentations.live(SMALL) == augmentations.LIVE
+        monkeypatch.setattr(augmentations, "VALUES", 1)
+        assert augmentations.live(SMALL) == augmentations.LEAST
+        assert SMALL.trial is replace(SMALL, noise=0.5).trial
 
 
 def options(field) -> tuple[str, ...]:
