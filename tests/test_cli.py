@@ -302,6 +302,14 @@ def test_a_notebook_that_fails_gives_status_1(capsys, monkeypatch, tmp_path):
     assert "FileNotFoundError" in err and "1 failed: strong_augmentation_figure2" in err
 
 
+def test_a_reader_that_has_read_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "poisonlib", "list"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 1 and done.stderr == ""
+
+
 def test_doctor_says_what_is_here_and_how_to_get_what_is_not(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "none"))
     status, out, _ = run(capsys, "doctor")
