@@ -95,7 +95,7 @@ hardware: setup  ## the same trials as on three processors, into outputs/referen
 hardware-of: setup
 	$(ENV) $(BIN)/python -m tests.hardware $(SET)
 
-benchmarks: setup  ## speed as ratios, each measured in one run against the usual way
+benchmarks: setup  ## speed as ratios, each measured in one run against the usual way: P1 to P15 as a table, then the rest
 	$(BIN)/python -m tests.benchmarks
 
 clean:

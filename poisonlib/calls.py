@@ -14,6 +14,11 @@ def parse(text: str) -> list[tuple[str, dict]]:
         raise ValueError(f"{text[:200]!r}: write a name, or name(number=value, ...), joined by + ({error})") from None
 
 
+def listed(text: str) -> list[str]:
+    """``"mixup(k=3); my.module.Noise"`` -> ``["mixup(k=3)", "my.module.Noise"]``; [] where nothing is listed."""
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
 def _calls(node):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield from _calls(node.left)

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+KINDS = {bool: "True or False", float: "a number", int: "a whole number", str: "a text"}
+
 
 def number(name: str, value, low: int | float = -math.inf, high: int | float = math.inf, *, above: bool = False) -> None:
     """Raises ValueError unless ``value`` is a finite number with ``low <= value <= high`` (``low < value`` if ``above``)."""
@@ -36,6 +38,12 @@ def flag(name: str, value) -> None:
     """Raises ValueError unless ``value`` is a bool."""
     if not isinstance(value, bool):
         raise ValueError(f"{name}={value!r}: choose True or False")
+
+
+def like(name: str, value, example) -> None:
+    """Raises ValueError unless ``value`` is of the type of ``example``: text, an int, a float or a bool."""
+    if type(value) is not type(example):
+        raise ValueError(f"{name}={value!r}: choose {KINDS[type(example)]}, such as {example!r}")
 
 
 def one_of(name: str, value, choices: Iterable) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 import argcomplete
@@ -14,7 +15,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 it failed, 2 refused before anything ran."""
     arguments = _parsed(argv)
     try:
-        return arguments.verb(arguments)
+        status = arguments.verb(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who reads the output has read enough, as ``head`` does; Python would complain again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (LookupError, ValueError, TypeError, OSError) as error:
         print(f"poisonlib: {error.args[0] if error.args and not isinstance(error, OSError) else error}", file=sys.stderr)
         return 2

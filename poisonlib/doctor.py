@@ -52,7 +52,7 @@ def _cores() -> int:
 def _sets() -> list[str]:
     """The data sets that need no file of the user's own, each with the arguments that it needs."""
     cifar = [f"cifar(classes={classes})" for classes in (10, 100)]
-    return cifar + [name for name in data.names() if name not in ("cifar", "folder", "stored")]
+    return cifar + [name for name in data.names() if name not in ("cifar", "cifar_setup", "folder", "stored")]
 
 
 def _state(choice: str) -> int | str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths
+from .check import like
 from .progress import Progress
 
 QUIET = {"POISONLIB_STILL": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # explorers as pictures; no warnings of the debugger
@@ -43,14 +44,12 @@ class Parameter:
 
     def checked(self, value):
         """The value itself, if it is one that the parameter takes. Raises what `read` raises."""
-        text = str(value)
-        if type(value) is not type(self.default):
-            raise ValueError(f"{self.name}={text}: a {type(self.default).__name__} is wanted, such as {self.default!r}")
+        like(self.name, value, self.default)
         if choices := self.choices:
             if value not in choices:
-                raise ValueError(f"{self.name}={text}: choose one of: {', '.join(choices)}")
+                raise ValueError(f"{self.name}={value}: choose one of: {', '.join(choices)}")
         elif self.least is not None and value < self.least:
-            raise ValueError(f"{self.name}={text}: from {self.least}")
+            raise ValueError(f"{self.name}={value}: choose {self.least} or more")
         elif self.help.startswith("a data set") and value:
             from . import data
 

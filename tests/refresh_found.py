@@ -12,12 +12,12 @@ import textwrap
 from collections import Counter
 
 import nbformat
-from PIL import Image
 
 from poisonlib import notebooks, papers, plots
 from poisonlib.experiments import profile
 from poisonlib.papers import Comparison
 from poisonlib.papers.verdicts import FINDING
+from poisonlib.plots.card import card
 
 from .refresh_readme import RUNS, TABLES
 from .refresh_reference import chosen, kept
@@ -25,6 +25,7 @@ from .refresh_reference import chosen, kept
 BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
 PICTURE = "found.png"
 WIDTH = 100  # letters in a line of a notebook
+WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 COLOURS, ROWS = 24, 2  # of the figure; the fewest rows of the paper for which a run is mentioned
 
 
@@ -46,25 +47,29 @@ def text(name: str, found: dict[str, Comparison]) -> str:
 
 
 def _line(compared: Comparison, run: str) -> str:
-    """``"- `fast` (data · network · n = 4): column: row ours (paper's), ...; sentences: 2 hold, ..."``."""
+    """A point for the run; within it, for each column, "row ours (the paper's); ...", and what became of the sentences."""
     shown: dict[str, list[str]] = {}
     for cell in compared.cells:
         if cell.ours and cell.claim.printed:
-            ours = f"{cell.claim.row} {100 * cell.ours.value:.0f} ({cell.claim.printed.rstrip('%').split(' ± ')[0]})"
+            ours = f"{cell.claim.row} **{100 * cell.ours.value:.0f}** ({cell.claim.printed.rstrip('%').split(' ± ')[0]})"
             shown.setdefault(cell.claim.column.capitalize(), []).append(ours)
-    columns = "; ".join(f"*{column}*: {', '.join(rows)}" for column, rows in shown.items())
     counts = Counter(said.word for _, said in compared.findings)
     words = ", ".join(f"{word} {counts[word]}" for word in FINDING if counts[word])
-    line = f"- `{run}` ({compared.caption}): {columns}. The paper's sentences: {words or 'none of them asks this'}."
-    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    lines = [f"- `{run}` ({compared.caption})", *(f"  - *{column}*: {'; '.join(rows)}" for column, rows in shown.items())]
+    lines.append(f"  - The paper's sentences: {words or 'none of them asks this'}")
+    return "\n".join(textwrap.fill(each, WIDTH, subsequent_indent=_deeper(each), **WHOLE) for each in lines)
+
+
+def _deeper(line: str) -> str:
+    """The indent of what belongs to a point of a list."""
+    return " " * (line.index("-") + 2)
 
 
 def picture(compared: Comparison) -> str:
     """The forest plot as base64 of a PNG, in few colours, as notebooks are kept small."""
-    drawn, small = io.BytesIO(), io.BytesIO()
+    drawn = io.BytesIO()
     plots.forest(compared).savefig(drawn, format="png", dpi=90)
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-    return base64.b64encode(small.getvalue()).decode()
+    return base64.b64encode(card(drawn.getvalue(), COLOURS)).decode()
 
 
 def refresh(name: str) -> None:

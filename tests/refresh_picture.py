@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from poisonlib import attacks
 from poisonlib.attacks import ThreatModel
 from poisonlib.experiments import Record
+from poisonlib.plots.card import card
 from poisonlib.plots.images import shown
 from poisonlib.plots.style import CLEAN, INK, POISONED, canvas
 
@@ -86,7 +87,7 @@ def write() -> None:
     draw().savefig(drawn, format="png", dpi=DPI)
     about.add_text("Description", words())
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(drawn).convert("RGB").save(PICTURE, optimize=True, pnginfo=about)
+    Image.open(io.BytesIO(card(drawn.getvalue()))).save(PICTURE, optimize=True, pnginfo=about)
 
 
 if __name__ == "__main__":

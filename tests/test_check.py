@@ -86,3 +86,17 @@ def test_variant():
     for value in ("fast", "", "Paper"):
         with pytest.raises(ValueError, match=re.escape(f"variant={value!r}: choose one of 'paper', 'released'")):
             check.variant(value)
+
+
+def test_like():
+    for value, example in (("x", ""), (3, 0), (0.5, 1.0), (False, True)):
+        check.like("level", value, example)
+    for value, example, words in (
+        ("3", 0, "a whole number, such as 0"),
+        (True, 0, "a whole number, such as 0"),
+        (3, 0.5, "a number, such as 0.5"),
+        (1, True, "True or False, such as True"),
+        (2, "quick", "a text, such as 'quick'"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"level={value!r}: choose {words}")):
+            check.like("level", value, example)

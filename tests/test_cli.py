@@ -80,9 +80,9 @@ def test_list_names_notebooks_parameters_and_choices(capsys):
         (["run", "strong_augmentation_table1", "--hours", "-1"], "hours=-1.0: choose a finite number above 0"),
         (["run", "strong_augmentation_table1", "--hours", "1", "--workers", "-1"], "workers=-1"),
         (["ledger", "merge", "no_such_folder"], "there is no folder no_such_folder"),
-        (["plan", "strong_augmentation_table1", "trials=x"], "a int is wanted"),
+        (["plan", "strong_augmentation_table1", "trials=x"], "trials='x': choose a whole number"),
         (["plan", "00_tour", "--again"], "has no parameter again"),
-        (["plan", "strong_augmentation_table1", "more_defences=mixpu"], "no defence 'mixpu'"),
+        (["plan", "strong_augmentation_table1", "defences=mixpu"], "no defence 'mixpu'"),
         (["ledger", "upgrade", "no_such_folder"], "there is no folder no_such_folder"),
     ],
 )
@@ -155,7 +155,7 @@ def test_all_means_the_notebooks_that_have_the_profile_and_the_others_are_named(
 
 def test_one_of_several_that_refuses_a_value_is_named(capsys):
     status, _, err = run(capsys, "run", "00_tour", "strong_augmentation_table1", "trials=-1")
-    assert status == 2 and "strong_augmentation_table1: trials=-1: from 0" in err
+    assert status == 2 and "strong_augmentation_table1: trials=-1: choose 0 or more" in err
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
@@ -300,9 +300,17 @@ def test_run_writes_the_executed_notebook_and_says_where(capsys, outputs):
 
 def test_a_notebook_that_fails_gives_status_1(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "none"))
-    status, _, err = run(capsys, "run", "strong_augmentation_figure2", "dataset=cifar(classes=10)")
+    status, _, err = run(capsys, "run", "strong_augmentation_figure2", "data=cifar(classes=10)")
     assert status == 1
     assert "FileNotFoundError" in err and "1 failed: strong_augmentation_figure2" in err
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "poisonlib", "list"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 1 and done.stderr == ""
 
 
 def test_doctor_says_what_is_here_and_how_to_get_what_is_not(capsys, monkeypatch, tmp_path):

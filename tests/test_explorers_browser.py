@@ -152,11 +152,12 @@ def nameless(page) -> list[str]:
     return re.findall(r'^ *- (?:slider|combobox|checkbox|textbox|spinbutton|button|img)(?! ").*$', seen, re.MULTILINE)
 
 
-def darken(page) -> None:
+def choose_theme(page, name: str) -> None:
+    """``Light`` or ``Dark``; JupyterLab keeps the choice for the next notebook."""
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     page.locator(".lm-Menu-item", has_text="Theme").first.click()
-    page.locator(".lm-Menu-item", has_text="JupyterLab Dark").first.click()
-    page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+    page.locator(".lm-Menu-item", has_text=re.compile(f"^JupyterLab {name}$")).first.click()
+    page.locator(f'body[data-jp-theme-light="{str(name == "Light").lower()}"]').wait_for(state="attached")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
 
 
@@ -165,13 +166,16 @@ def test_it_runs_and_its_picture_follows_the_controls(page, server, name, tmp_pa
     open_and_run(page, server, name)
     wait_until_all_cells_ran(page)
     first = picture(page)
+    choose_theme(page, "Light")
+    page.locator(PANEL).first.scroll_into_view_if_needed()
     page.screenshot(path=tmp_path / "light.png")
     assert not nameless(page)
     steps = (move_a_slider, choose_another) if enabled_sliders(page) else (choose_another, move_a_slider)
     for step in steps:
         step(page)
         first = wait_for_another(page, first)
-    darken(page)
+    choose_theme(page, "Dark")
+    page.locator(PANEL).first.scroll_into_view_if_needed()
     page.screenshot(path=tmp_path / "dark.png")
     assert "Not shown" not in page.locator(PANEL).first.inner_text()
     assert not page.locator(FAILED).count() and "Traceback" not in "".join(page.locator(STDERR).all_inner_texts())

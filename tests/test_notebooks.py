@@ -64,15 +64,19 @@ class TestEveryNotebook:
 
     def test_a_grid_can_be_repeated_and_extended(self, name):
         parameters = notebooks.parameters(name)
+        designs = "profile" in parameters and parameters["profile"].help.startswith('a profile of "ablation"')  # have their images
+        assert "profile" not in parameters or designs or {"data", "setups"} & set(parameters), (
+            "what decides the images can be replaced"
+        )
         if notebooks.tagged(name, "run"):
             assert parameters["again"].default is False
             runs = [cell.source for cell in code_cells(name) if "experiments.run(" in cell.source]
             assert all(source.count("experiments.run(") == source.count("device=device, again=again)") for source in runs)
-        if "more_defences" in parameters:
-            few = {"trials": 1}
-            own = "digits(size=12, limit=200)"
-            more = notebooks.trials(name, few | {"more_defences": "mixup(k=3); cutout + mixup(k=3)", "data": own})
-            assert {registry.label(trial.data) for trial in more} == {own}
+        few, own = {"trials": 1}, "digits(size=12, limit=200)"
+        if "data" in parameters and notebooks.tagged(name, "grid"):
+            assert {registry.label(trial.data) for trial in notebooks.trials(name, few | {"data": own})} == {own}
+        if "defences" in parameters:
+            more = notebooks.trials(name, few | {"defences": "mixup(k=3); cutout + mixup(k=3)"})
             added = {trial.defence.label for trial in more} - {trial.defence.label for trial in notebooks.trials(name, few)}
             assert {label.split(" + laplace")[0] for label in added} == {"mixup(k=3)", "cutout + mixup(k=3)"}
         if "released" in parameters:
@@ -130,21 +134,21 @@ class TestParameters:
             notebooks.read_parameters("strong_augmentation_table1", {"profil": "quick"})
         with pytest.raises(ValueError, match="profile=huge: choose one of: quick, laptop, fast, small, paper"):
             notebooks.read_parameters("strong_augmentation_table1", {"profile": "huge"})
-        with pytest.raises(ValueError, match="trials=many: a int is wanted"):
+        with pytest.raises(ValueError, match="trials='many': choose a whole number"):
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "many"})
-        with pytest.raises(ValueError, match="trials=-1: from 0"):
+        with pytest.raises(ValueError, match="trials=-1: choose 0 or more"):
             notebooks.read_parameters("strong_augmentation_table1", {"trials": "-1"})
-        with pytest.raises(ValueError, match="again=2: a bool is wanted"):
+        with pytest.raises(ValueError, match=r"again=.2.: choose True or False"):
             notebooks.read_parameters("strong_augmentation_table1", {"again": "2"})
         with pytest.raises(LookupError, match=r"poisonlib\.data has no 'mnist'; choose one of: cifar, cifar_setup, digits"):
-            notebooks.read_parameters("strong_augmentation_figure1", {"dataset": "mnist"})
+            notebooks.read_parameters("strong_augmentation_figure1", {"data": "mnist"})
         with pytest.raises(LookupError, match="00_tour"):
             notebooks.path("tour")
 
     def test_values_are_read_as_their_defaults_type(self):
-        given = {"trials": "7", "profile": "small", "device": "cpu", "again": "True", "released": "no", "more_defences": "1"}
+        given = {"trials": "7", "profile": "small", "device": "cpu", "again": "True", "released": "no", "defences": "1"}
         read = notebooks.read_parameters("strong_augmentation_table1", given)
-        assert read == {"trials": 7, "profile": "small", "device": "cpu", "again": True, "released": False, "more_defences": "1"}
+        assert read == {"trials": 7, "profile": "small", "device": "cpu", "again": True, "released": False, "defences": "1"}
         assert notebooks.read_parameters("dp_instahide_theorem2", {"sigma": "1"}) == {"sigma": 1.0}
 
     def test_the_types_and_comments_of_a_parameter_cell_are_read_as_python_reads_them(self, tmp_path, monkeypatch):
@@ -224,8 +228,8 @@ data: str = ""  # a data set; in place of the profile's
     [
         ("profle = 'paper'", "this notebook has no parameter profle; it has: profile, trials, level, data"),
         ("profile = 'papr'", "profile=papr: choose one of: quick"),
-        ("trials = -1", "trials=-1: from 0"),
-        ("trials = '5'", "trials=5: a int is wanted, such as 0"),
+        ("trials = -1", "trials=-1: choose 0 or more"),
+        ("trials = '5'", "trials='5': choose a whole number, such as 0"),
         ("data = 'digit'", "has no 'digit'"),
         ("profile = 'paper'\ntrials = 5\nlevel = 1\ndata = 'digits(size=12)'", None),
     ],

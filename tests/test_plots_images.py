@@ -1,9 +1,14 @@
-"""Captions of mixed labels, and what the figure of surviving triggers draws."""
+"""Captions of mixed labels, what the figure of surviving triggers draws, and figures as cards."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from poisonlib import attacks, augment, plots
+from poisonlib.plots.card import GROUND, RIM, card
 from poisonlib.plots.survival import Survival
 
 pytest.importorskip("matplotlib").use("Agg")
@@ -65,3 +70,45 @@ class TestTriggerSurvival:
         torch.testing.assert_close(left.signal, left.area)
         torch.testing.assert_close(left.energy**2, left.area)
         assert {0.0, 1.0} < set(left.area.tolist()), "none of it, all of it, and parts of it"
+
+
+def photograph() -> np.ndarray:
+    """Thousands of dull colours, and a trigger of two bright ones."""
+    pixels = np.random.default_rng(0).integers(90, 140, (120, 200, 3), dtype=np.uint8)
+    pixels[50:54, 90:92], pixels[50:54, 92:94] = (255, 0, 255), (0, 255, 0)
+    return pixels
+
+
+def carded(pixels: np.ndarray) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return np.asarray(Image.open(io.BytesIO(card(file.getvalue()))).convert("RGBA")).astype(int)
+
+
+def test_a_card_is_toned_and_a_photographs_trigger_keeps_its_colours():
+    pixels = photograph()
+    shown, toned = carded(pixels), pixels * np.array(GROUND) / 255
+    assert shown.shape == (120, 200, 4)
+    assert np.quantile(abs(shown[..., :3] - toned)[1:-1, 1:-1], 0.99) < 24
+    assert abs(shown[50:54, 90:94, :3] - toned[50:54, 90:94]).max() < 16
+
+
+def test_a_card_has_round_corners_that_let_the_page_through_and_a_rim():
+    shown = carded(np.full((120, 200, 3), 255, np.uint8))
+    for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        assert shown[y, x, 3] == 0
+    assert (shown[60, 100] == (*GROUND, 255)).all()
+    for edge in (shown[0, 20:-20], shown[-1, 20:-20], shown[20:-20, 0], shown[20:-20, -1]):
+        assert (edge == (*RIM, 255)).all()
+    assert 0 < (shown[..., 3] == 0).sum() < 4 * 10 * 10 and ((shown[..., 3] > 0) & (shown[..., 3] < 255)).any()
+
+
+def test_a_figure_is_shown_as_a_card_and_closed(monkeypatch):
+    from IPython import display
+    from matplotlib import pyplot
+
+    seen = []
+    monkeypatch.setattr(display, "display", seen.append)
+    plots.show(plots.panels([[torch.zeros(3, 4, 4)]], [["black"]]))
+    (image,) = seen
+    assert Image.open(io.BytesIO(image.data)).info["transparency"] and not pyplot.get_fignums()

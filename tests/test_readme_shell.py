@@ -37,9 +37,9 @@ def test_poisonlib(words, monkeypatch):
     arguments = cli._parsed(words)
     if "words" in arguments and not any(word.isupper() for word in words):
         given = work.given(arguments)
-        own = given.pop("more_defences", None)  # of the reader's own module
+        own = given.pop("defences", None)  # of the reader's own module
         chosen, _ = select([word for word in arguments.words if "=" not in word], given)
-        assert chosen and (own is None or all("more_defences" in notebooks.parameters(name) for name, _ in chosen))
+        assert chosen and (own is None or all("defences" in notebooks.parameters(name) for name, _ in chosen))
 
 
 @pytest.mark.parametrize("words", of("make"), ids=" ".join)

@@ -3,6 +3,7 @@
 import pytest
 
 from poisonlib import attacks, augment, data, filters, models, registry
+from poisonlib.calls import listed
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,11 @@ from poisonlib import attacks, augment, data, filters, models, registry
 )
 def test_parsed(text, calls):
     assert registry.parse(text) == calls
+
+
+def test_a_list_is_joined_by_semicolons():
+    assert listed("") == listed(" ; ") == []
+    assert listed(" mixup(k=3) ;cutout + a.b.Mine(x=(1, 2)); ") == ["mixup(k=3)", "cutout + a.b.Mine(x=(1, 2))"]
 
 
 @pytest.mark.parametrize(

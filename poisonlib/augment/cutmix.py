@@ -57,7 +57,7 @@ class CutMix(Augment):
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
         h, w = x.shape[2:]
         share = area(params["box"]).to(y.dtype) / (h * w)
-        box = inside(params["box"], h, w).to(x.dtype)
+        box = inside(params["box"], h, w, x.dtype)
         other_x, other_y = (values.index_select(0, params["partner"]) for values in (x, y))
-        # Weights of 0 and 1 choose as `torch.where` does, with the same bits and in less time.
-        return torch.lerp(x, other_x, box), (1 - share) * y + share * other_y
+        # Weights of 0 and 1 choose as `torch.where` does, with the same bits and in less time, here into memory that is at hand.
+        return other_x.lerp_(x, 1 - box), (1 - share) * y + share * other_y

@@ -13,9 +13,9 @@ from jaxtyping import Shaped
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
+from .card import card
 from .images import shown
 from .style import literal, style
 
@@ -33,7 +33,7 @@ THEME = {  # colours in a figure, and what a page that is light or dark shows in
 
 
 class Drawing(Figure):
-    """A figure in the package's look on white, which dark themes need; notebooks show it as a PNG."""
+    """A figure in the package's look on white; notebooks show it as a card."""
 
     def __init__(self, size: tuple[float, float] = INCHES):
         style()
@@ -61,10 +61,7 @@ class Drawing(Figure):
         return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {head}>{body.partition("</defs>")[2]}'
 
     def _repr_png_(self) -> bytes:
-        """A smaller PNG for notebooks, which keep it: 256 colours take a third of the space."""
-        file = io.BytesIO()
-        Image.open(io.BytesIO(self.png())).convert("RGB").quantize(256).save(file, "png", optimize=True)
-        return file.getvalue()
+        return card(self.png())
 
     def stage(self, left: float, bottom: float, width: float, height: float, wide: float) -> Axes:
         """Axes for `tiles` without ticks over a part of the figure (given as shares), ``wide`` units wide; y runs down from 0."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import files, paths
+from .card import card
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 _PALETTE = (_BLUE, _ORANGE, _GREEN, _RED, "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
@@ -56,7 +57,7 @@ def style():
 
 
 def canvas(*args, **kwargs):
-    """``matplotlib.pyplot.subplots`` in our style, on white: dark themes would hide black labels."""
+    """``matplotlib.pyplot.subplots`` in our style, on white."""
     style()
     from matplotlib import pyplot
 
@@ -100,9 +101,12 @@ def literal(figure):
 
 
 def show(figure) -> None:
-    """Show a figure in a notebook once, and close it."""
-    from IPython.display import display
+    """Show a figure in a notebook once, as a `card`, and close it."""
+    from IPython.display import Image, display
     from matplotlib import pyplot
 
-    display(literal(figure))
+    file = io.BytesIO()
+    cut = "tight" if figure.get_layout_engine() else None
+    literal(figure).savefig(file, format="png", bbox_inches=cut, metadata={"Software": None})
+    display(Image(card(file.getvalue())))
     pyplot.close(figure)

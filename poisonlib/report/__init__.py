@@ -121,7 +121,9 @@ def _small(path: Path) -> bytes:
     """A figure's file in 256 colours, which takes a third of the space, unless that is larger."""
     from PIL import Image
 
+    from ..plots.card import few
+
     file = io.BytesIO()
     with Image.open(path) as image:
-        image.convert("RGB").quantize(256).save(file, "png", optimize=True)
+        few(image.convert("RGB")).save(file, "png", optimize=True)
     return min(file.getvalue(), path.read_bytes(), key=len)

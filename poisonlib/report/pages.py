@@ -80,6 +80,7 @@ def _alive(output):
 
 
 def _scrollable(html: str) -> str:
-    """The page with its tables in boxes that scroll sideways, by the keyboard too, instead of the page."""
+    """The page with its tables and pictures in boxes that scroll sideways, by the keyboard too, instead of the page."""
+    html = re.sub(r"(<img [^>]*>)", r'<span class="wide" tabindex="0" role="group" aria-label="figure">\1</span>', html)
     opened = re.sub(r"(<table[ >])", r'<div class="wide" tabindex="0" role="group" aria-label="table">\1', html)
     return opened.replace("</table>", "</table></div>")

@@ -3,6 +3,8 @@
 import ast
 from dataclasses import fields, replace
 
+from .. import check
+
 
 def written(state) -> str:
     """The state as a line: the fields that differ from their defaults."""
@@ -21,10 +23,11 @@ def read(line: str, cls: type):
         given = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
     except (AttributeError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"{line!r} is no state: write it like {written(cls())}") from error
-    kinds = {field.name: type(field.default) for field in fields(cls)}
-    if name != "State" or call.args or (unknown := sorted(str(each) for each in given if each not in kinds)):
+    defaults = {field.name: field.default for field in fields(cls)}
+    if name != "State" or call.args or (unknown := sorted(str(each) for each in given if each not in defaults)):
         raise ValueError(f"{line!r} is no state: {', '.join(unknown) if name == 'State' and not call.args else name} is not known")
-    given = {field: float(value) if kinds[field] is float and type(value) is int else value for field, value in given.items()}
-    if wrong := [field for field, value in given.items() if type(value) is not kinds[field]]:
-        raise ValueError(f"{wrong[0]}={given[wrong[0]]!r}: a {kinds[wrong[0]].__name__} is wanted")
+    for field, value in given.items():
+        if type(value) is int and isinstance(defaults[field], float):
+            given[field] = float(value)
+        check.like(field, given[field], defaults[field])
     return replace(cls(), **given)

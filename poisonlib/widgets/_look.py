@@ -30,7 +30,7 @@ const name = (tries) => {
 };
 name(10);
 """
-GRID = {"grid_template_columns": "repeat(auto-fill, minmax(21em, 1fr))", "width": "100%"}
+GRID = {"grid_template_columns": "repeat(auto-fill, minmax(21em, 1fr))", "grid_gap": "0 1em", "width": "100%"}
 SIDES = {"grid_template_columns": "repeat(auto-fit, minmax(min(26em, 100%), 1fr))", "grid_gap": "0 1.5em", "width": "100%"}
 ROW = {"flex_flow": "row wrap", "width": "100%"}
 

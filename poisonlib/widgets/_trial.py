@@ -23,6 +23,13 @@ def trial_of(images: str, attack: str, seed: int, defence: str = "none") -> Tria
     data set. Raises LookupError for an unknown name, TypeError for an unknown argument, and ValueError for a value out of range or
     parts that do not go together.
     """
+    return _trial_of(images, attack, seed, defence, (data.source(images), attacks.load(attack), experiments.defence(defence)))
+
+
+# The cache's key holds what the texts mean, too: a class of the user's own may have been changed since.
+@functools.lru_cache(maxsize=64)
+def _trial_of(images: str, attack: str, seed: int, defence: str, meant: tuple) -> Trial:
+    """The trial, made once: data sets of many files are looked through for it."""
     profile = "quick" if registry.name_of(data.source(images)) == DIGITS else PHOTOGRAPHS
     name = registry.name_of(attacks.load(attack))
     having = [each for each in SCENARIOS if profile in experiments.profiles(each)]

@@ -3,7 +3,8 @@
 A tensor `There` says that it is on CUDA, so all choices that depend on this, torch's own among them, are those of CUDA; the mode
 `Rehearsal` computes on the memory behind it. It raises where two devices meet in an operation, where a random generator belongs to
 another device, and where CUDA refuses what a CPU does; in a block `strict` also where the host would wait for the device. What
-CUDA's kernels compute, how much memory they take and how long, it cannot say.
+CUDA's kernels compute, how much memory they take and how long, it cannot say; nor what autocast does: its casts are CUDA's own, so
+trials in bf16 are not rehearsed, and neither is what is compiled for a device.
 """
 
 import contextlib

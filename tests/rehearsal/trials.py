@@ -84,7 +84,7 @@ def trials() -> dict[str, Trial]:
     for name in steps.names():
         if name != "dp_sgd" or importlib.util.find_spec("opacus"):
             found[f"step {name}"] = cell(defence=name)
-    return found | {"attack patch": cell()} | _adaptive() | _recipes()
+    return found | {"attack patch": cell()} | _adaptive() | _recipes() | _origins()
 
 
 def _early(name: str) -> augment.Augment:
@@ -125,4 +125,17 @@ def _recipes() -> dict[str, Trial]:
         "patch released": cell("patch(poison_rate=0.5, variant='released')", "cutout(variant='released')"),
         "dropout": cell(model=models.from_module(Plain)),
         "a clean control": cell("gradient_matching(poison_rate=0)", "deep_knn"),
+    }
+
+
+def _origins() -> dict[str, Trial]:
+    """Victims that start from an extractor."""
+    how = dict(attack=small("bullseye_polytope"), trials=1, first_seed=7, data=DIGITS, model="convnet_gap(width=4)")
+    (trial,) = experiments.grid("transfer", "quick", recipe=recipe(frozen=True), **how)
+    extractor = replace(trial.extractor, data=trial.data, recipe=recipe(epochs=1))
+    frozen = replace(trial, extractor=extractor)
+    return {
+        "transfer": frozen,
+        "transfer, gradient matching": replace(frozen, attack=attacks.load(MATCHING)),
+        "fine-tuning": replace(frozen, recipe=recipe(epochs=1)),
     }

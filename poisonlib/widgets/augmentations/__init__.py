@@ -7,7 +7,7 @@ from .._controls import Choice, Control, Real, Tick, Whole, Words
 from .._panel import Panel
 from ._pictures import render as render
 from ._pictures import samples as samples
-from ._state import VICTIMS
+from ._state import VICTIMS, batch
 from ._state import State as State
 from ._state import prepare as prepare
 from ._state import surviving as surviving
@@ -17,7 +17,8 @@ from ._words import samples_words as samples_words
 from ._words import words as words
 
 DATA = ("digits", "cifar(classes=10, limit=2000)", "cifar(classes=100, limit=2000)", "tinyimagenet(classes=(0, 10))")
-LIVE = 100  # samples in the panel's histograms, which are drawn while somebody waits
+LIVE, LEAST = 100, 20  # samples in the panel's histograms, which are drawn while somebody waits: on digits, and on large images
+VALUES = 120_000  # numbers in so many samples, beyond which there are fewer
 PRESETS = {
     "CutMix cuts the trigger": State(augmentation="cutmix", sample=1),
     "4-way mixup drowns it": State(augmentation="mixup", k=4),
@@ -50,13 +51,19 @@ def controls() -> list[Control]:
     ]
 
 
+def live(state: State) -> int:
+    """How many samples the panel's histograms show."""
+    (images, _, _) = batch(state.trial, state.image)
+    return max(LEAST, min(LIVE, VALUES // images.clean[0].numel()))
+
+
 def explorer(state: State | None = None) -> Panel:
     """A panel with a control for each choice. ``state``: what it shows first, by default ``State()``."""
     return Panel(
         state or State(),
         controls(),
-        render=lambda each: samples(each, LIVE) if each.many else render(each),
-        words=lambda each: samples_words(each, LIVE) if each.many else words(each),
+        render=lambda each: samples(each, live(each)) if each.many else render(each),
+        words=lambda each: samples_words(each, live(each)) if each.many else words(each),
         notice=notice,
         useful=useful,
         presets=PRESETS,

@@ -10,8 +10,7 @@ from ...augment import Augment
 from ...augment.mixup import Mixup
 from ...plots.drawing import SIZE, Drawing, tiles
 from ...plots.style import CLEAN, POISONED
-from ...plots.survival import outcome
-from ._state import COUNTED, Example, State, batch, prepare, surviving
+from ._state import COUNTED, Example, State, outcomes, prepare, surviving
 
 LINE, LINES = 36, 3  # of a caption: characters in a line, lines
 STRIP = 8  # samples that are shown as images
@@ -68,9 +67,8 @@ def _label_bars(axis: Axes, example: Example) -> None:
 
 def samples(state: State, n: int = COUNTED) -> Drawing:
     """Eight samples as images, and histograms over ``n`` samples: what share of the perturbation's pixels and norm is left."""
-    (images, _, _), augmentation = batch(state.trial, state.image), state.pipeline
     figure, left = Drawing(), surviving(state, n)
-    shown = [outcome(images, augmentation, state.seed, "draw", i).image for i in range(STRIP)]
+    shown = [each.image for each in outcomes(state, n)[:STRIP]]
     stage = figure.stage(0.01, 0.6, 0.98, 0.4, wide=STRIP * 1.1)
     tiles(stage, shown, [f"sample {i}" for i in range(STRIP)], top=0.3, pitch=1.1)
     for start, values, name in ((0.07, left.area, "perturbed pixels"), (0.57, left.energy, "perturbation's norm")):

@@ -158,4 +158,15 @@ def surviving(state: State, n: int = COUNTED) -> Survival:
 @functools.lru_cache(maxsize=32)
 def _surviving(trial: Trial, image: int, augmentation: Pipeline, n: int) -> Survival:
     images = batch(trial, image)[0]
-    return survival(images, [outcome(images, augmentation, trial.seed, "draw", i) for i in range(n)])
+    return survival(images, _outcomes(trial, image, augmentation, n))
+
+
+def outcomes(state: State, n: int) -> list[Outcome]:
+    """The first n samples of the augmentation."""
+    return _outcomes(state.trial, state.image, state.pipeline, n)
+
+
+@functools.lru_cache(maxsize=2)
+def _outcomes(trial: Trial, image: int, augmentation: Pipeline, n: int) -> list[Outcome]:
+    images = batch(trial, image)[0]
+    return [outcome(images, augmentation, trial.seed, "draw", i) for i in range(n)]
