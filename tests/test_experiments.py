@@ -226,8 +226,12 @@ class TestRun:
         )
 
 
-def test_killing_at_ten_random_moments_and_resuming_gives_the_same_records(tmp_path, monkeypatch):
-    table = tiny(["patch(poison_rate=1.0)", "patch(poison_rate=0.0)"], ["none", "mixup", "spectral_signatures"], trials=6)
+KILLS = int(os.environ.get("POISONLIB_KILLS", 10))  # 35 and more for an hour's peace of mind
+
+
+def test_killing_at_random_moments_and_resuming_gives_the_same_records(tmp_path, monkeypatch):
+    attacks, defences = ["patch(poison_rate=1.0)", "patch(poison_rate=0.0)"], ["none", "mixup", "spectral_signatures"]
+    table = tiny(attacks, defences, trials=max(6, 6 * KILLS // 10))
     monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "whole"))
     whole = measured(experiments.run(table, workers=2))
     specs = tmp_path / "table.json"
@@ -239,7 +243,7 @@ def test_killing_at_ten_random_moments_and_resuming_gives_the_same_records(tmp_p
     environment = {**os.environ, "POISONLIB_OUTPUTS": str(tmp_path / "killed")}
     monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "killed"))
     moments, stages, ledger = random.Random(0), [0], Ledger.open()
-    for _ in range(10):
+    for _ in range(KILLS):
         process = subprocess.Popen([sys.executable, "-c", code, str(specs)], env=environment, stderr=subprocess.DEVNULL)
         more = len(list(ledger)) + moments.randrange(5)
         while process.poll() is None and len(list(ledger)) < more:

@@ -1,5 +1,6 @@
 """The report's parts: the wide table, mathematics without a network, the notebooks' pages, and the records beside them."""
 
+import html
 import json
 import os
 import re
@@ -8,10 +9,12 @@ import nbformat
 import pandas as pd
 import pytest
 
-from poisonlib import papers, paths, report
-from poisonlib.experiments import Ledger
+from poisonlib import experiments, papers, paths, registry, report
+from poisonlib.experiments import Ledger, failures
 from poisonlib.report import mathematics, pages, verdicts
 from poisonlib.report.wide import wide
+
+from . import invent
 
 TABLE = "strong_augmentation_table1"
 
@@ -126,6 +129,18 @@ def test_the_records_are_beside_the_report(outputs):
 HOSTILE = """<script>planted()</script><img src=x onerror="planted()"><a href="javascript:planted()">a</a>
 <svg onload="planted()"><a href="data:text/html,planted">d</a></svg><iframe srcdoc="planted"></iframe><style>planted{}</style>
 <form action="planted"><input></form><object data="planted"></object><img src="https://planted.example/x.png">"""
+
+
+def test_failed_trials_are_named_with_their_reason(outputs):
+    (trial,) = experiments.grid("backdoor", "quick", attack="patch", defence="mixup(k=4)", trials=1, first_seed=9)
+    reason, ledger = "training diverged: <b>nan</b>", Ledger.open()
+    assert "Trials that failed" not in report.write().read_text()
+    for spec in (trial.describe(), trial.describe() | {"attack": {"name": "gone.Attack"}}):
+        failures.put(ledger, failures.Failure(spec, reason, invent.record(trial, 1, 1).environment))
+    page = report.write().read_text()
+    named = f"{registry.label(trial.attack)} on {registry.label(trial.model)}, defence mixup(k=4), seed 9: {reason}"
+    for words in (named, f"gone.Attack, seed 9: {reason}"):
+        assert f"<li>{html.escape(words)}</li>" in page
 
 
 def test_nothing_in_a_notebook_acts_in_the_readers_browser(outputs):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import benchmark, files, notebooks, papers, paths
+from .. import benchmark, files, notebooks, papers, paths, registry
+from ..experiments import Ledger, Trial, failures
 from ..experiments.environment import commit
 from . import downloads, pages, verdicts, wide
 
@@ -37,6 +38,7 @@ def write() -> Path:
             board=verdicts.BOARD,
             files=downloads.write(folder),
             leaderboard=_tried(damaged, paths.outputs() / "benchmark", benchmark.leaderboard) or [],
+            failed=[failed(each) for each in failures.every(Ledger.open())],
             damaged=damaged,
         )
     )
@@ -59,6 +61,16 @@ def _tried(damaged: list[str], path: Path, read: Callable, *given):
     except Exception as error:  # whatever a damaged or a foreign file makes its reader raise
         damaged.append(f"{path.relative_to(paths.outputs())}: {type(error).__name__}: {str(error)[:200]}")
         return None
+
+
+def failed(failure: failures.Failure) -> str:
+    """A failed trial, by its parts or, where a class cannot be imported here, by its attack's name, and why it failed."""
+    try:
+        trial = Trial.read(failure.spec)
+        parts = f"{registry.label(trial.attack)} on {registry.label(trial.model)}, defence {trial.defence.label}"
+    except (LookupError, TypeError, ValueError):
+        parts = str(failure.spec["attack"]["name"])
+    return f"{parts}, seed {failure.seed}: {failure.reason}"
 
 
 def scoreboard(damaged: list[str] | None = None) -> list[dict]:
