@@ -31,7 +31,7 @@ from poisonlib.papers.designs import identity
 
 from .refresh_readme import FIGURE, REFERENCE, RUNS, TABLES, Place
 
-VARIED = ("adaptive", "poison_rate", "variant")  # values of an attack that notebooks vary at one profile
+VARIED = ("adaptive", "poison_rate", "targets", "variant")  # values of an attack that notebooks vary at one profile
 
 
 def compared(records: list[Record], run: str, place: Place) -> Comparison | None:
