@@ -91,7 +91,7 @@ RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale t
 SCALES = {  # what a run's data are
     "paper": "the paper's data, networks and schedules",
     "small": "all of CIFAR-10, the paper's network, fewer epochs",
-    "fast": "all of CIFAR-10 (for transfer the benchmark's 2,500 images, and all of CIFAR-100), small network and few epochs",
+    "fast": "all of CIFAR-10, small network and few epochs",
     "laptop": "part of CIFAR-10 or of Imagenette",
     "quick": "digits",
 }

@@ -238,15 +238,20 @@ def test_killing_at_random_moments_and_resuming_gives_the_same_records(tmp_path,
     specs.write_text(json.dumps([trial.describe() for trial in table]))
     code = (
         "import json, sys; from poisonlib import experiments as e; "
-        "e.run([e.Trial.read(d) for d in json.load(open(sys.argv[1]))], workers=2)"
+        "e.run([e.Trial.read(d) for d in json.load(open(sys.argv[1]))], workers=int(sys.argv[2]))"
     )
     environment = {**os.environ, "POISONLIB_OUTPUTS": str(tmp_path / "killed")}
     monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "killed"))
     moments, stages, ledger = random.Random(0), [0], Ledger.open()
-    for _ in range(KILLS):
-        process = subprocess.Popen([sys.executable, "-c", code, str(specs)], env=environment, stderr=subprocess.DEVNULL)
-        more = len(list(ledger)) + moments.randrange(5)
-        while process.poll() is None and len(list(ledger)) < more:
+
+    def recorded():
+        return sum(1 for _ in ledger.root.glob("??/*.json"))
+
+    for number in range(KILLS):  # in turn with workers and without: whichever process writes is killed
+        command = [sys.executable, "-c", code, str(specs), str(2 * (number % 2))]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        more = recorded() + moments.randrange(5)
+        while process.poll() is None and recorded() < more:
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)

@@ -1,6 +1,8 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test images of 32 x 32 pixels."""
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -43,7 +45,7 @@ class Cifar(Data):
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, ordered by id. Raises FileNotFoundError, with what to do, where the files are missing."""
         limit = {"train": self.limit, "test": self.test_limit}[split]
-        source = _source(self.classes, split, download)
+        source = (_source_of_parts if limit else _source)(self.classes, split, download)
         labels = torch.tensor(source.targets)
         ids = first_of_each(labels, self.classes, limit or len(labels))
         images = torch.from_numpy(source.data)[ids].permute(0, 3, 1, 2).contiguous()
@@ -51,13 +53,30 @@ class Cifar(Data):
         return ImageSet(pooled(images, self.pool), labels[ids], ids, tuple(source.classes), mean, std)
 
 
+def _source_of_parts(classes: int, split: str, download: bool):
+    """`_source`, read once for the many parts of a split that a table may ask for, until a file changes."""
+    folder = paths.data() / _torchvisions(classes).base_folder
+    stamps = [(each.name, each.stat().st_mtime_ns) for each in sorted(folder.iterdir())] if folder.is_dir() else []
+    return _read_once(classes, split, download, folder, tuple(stamps))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_once(classes: int, split: str, download: bool, folder: Path, stamps: tuple):
+    return _source(classes, split, download)
+
+
+def _torchvisions(classes: int) -> type:
+    from torchvision import datasets
+
+    return getattr(datasets, ARCHIVES[classes][0])
+
+
 def _source(classes: int, split: str, download: bool):
     """Torchvision's data set, MD5-checked. Raises FileNotFoundError where it is missing or damaged."""
-    from torchvision import datasets
     from torchvision.datasets.utils import check_integrity
 
-    kind, title, size = ARCHIVES[classes]
-    root, cls = paths.data(), getattr(datasets, kind)
+    _, title, size = ARCHIVES[classes]
+    root, cls = paths.data(), _torchvisions(classes)
     folder = root / cls.base_folder
     # Torchvision unpacks only when it may download; with a good archive in place it does not go to the network.
     packed = not folder.exists() and check_integrity(root / cls.filename, cls.tgz_md5)
