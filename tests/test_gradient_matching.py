@@ -804,6 +804,7 @@ def test_the_bytes_of_records_depend_neither_on_the_cache_nor_on_workers(outputs
     assert [record.measured() for record in experiments.run(table, workers=2)] == cold
 
 
+@pytest.mark.exact
 def test_table_2_of_both_papers_is_480_trainings_and_160_crafts(tmp_path, monkeypatch):
     for name in ("OUTPUTS", "DATA", "CACHE"):
         monkeypatch.setenv(f"POISONLIB_{name}", str(tmp_path / name))

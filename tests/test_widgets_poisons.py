@@ -84,6 +84,7 @@ class TestPanel:
             State(view="all")
 
 
+@pytest.mark.exact
 def test_every_view_and_every_preset_is_shown():
     panel = poisons.explorer(State(attack=ATTACKS["gradient_matching"]))
     for view in poisons.VIEWS:
@@ -360,6 +361,7 @@ def test_an_attack_and_a_filter_of_ones_own_are_shown_in_every_view(own_module):
     assert panel.controls["attack"].value == state.attack, "what the menu does not offer is added"
 
 
+@pytest.mark.exact
 def test_every_attack_and_defence_of_the_menus_works_or_says_what_to_get():
     panel = poisons.explorer(State(attack=ATTACKS["patch"], view="training"))
     for text in panel.controls["defence"].options:
