@@ -22,7 +22,7 @@ from poisonlib import attacks, papers, registry
 from poisonlib.attacks import Attack
 from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
 from poisonlib.experiments.designs import SCENARIO
-from poisonlib.experiments.profiles import Profile
+from poisonlib.experiments.profiles import Profile, on_setups
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers import Comparison, dossier
@@ -79,11 +79,6 @@ def tuned(seed: int, scale: Profile) -> bool:
     """Whether a profile's numbers were chosen on this seed, or its tables begin with later ones."""
     ranges = re.findall(r"(\d+) to (\d+)", scale.tuned)
     return seed < scale.first_seed or any(int(first) <= seed <= int(last) for first, last in ranges)
-
-
-def on_setups(trial: Trial) -> bool:
-    """Whether the seed is the number of one of the benchmark's setups."""
-    return bool(getattr(trial.attack, "setups", ""))
 
 
 def controls(records: Iterable[Record], attacked: Iterable[Record]) -> list[Record]:

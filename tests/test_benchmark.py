@@ -394,6 +394,14 @@ def test_a_command_that_cannot_work_says_why(folder, outputs, capsys, change, wo
     assert words in capsys.readouterr().err
 
 
+def test_a_limit_makes_the_training_sets_so_no_other_data_are_given(folder, outputs):
+    setups = folder.parent / "setups.pickle"
+    with pytest.raises(ValueError, match="limit=2500 makes a training set of CIFAR-10 for each setup; give no data set with it"):
+        benchmark.score(folder, setups, source=DIGITS, limit=2500)
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(folder), "--setups", str(setups), "--attack", "noise", "--data", DIGITS, "--limit", "2500"])
+
+
 def test_export_from_the_command_line(tmp_path, outputs, setups, capsys, sets):
     benchmark.write_setups(tmp_path / "setups.pickle", setups)
     command = ["export", str(tmp_path / "out"), "--setups", str(tmp_path / "setups.pickle"), "--data", DIGITS]

@@ -9,6 +9,7 @@ import pickle
 import zipfile
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -681,3 +682,18 @@ def test_digest_tells_poisons_apart():
     assert len(digests) == 4
     assert poison([1, 2]).digest == poison([1, 2]).digest
     assert poison([1, 2]).digest == hashlib.sha256(np.array([1, 2]).tobytes() + bytes([200] * 24)).hexdigest()
+
+
+def test_the_parts_of_a_split_are_cut_from_files_that_are_read_once(tmp_path, monkeypatch):
+    reads = []
+    whole = SimpleNamespace(targets=list(range(10)) * 4, data=np.zeros((40, 32, 32, 3), np.uint8), classes=list("abcdefghij"))
+    monkeypatch.setenv("POISONLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(cifar, "_source", lambda *asked: reads.append(asked) or whole)
+    file = tmp_path / "cifar-10-batches-py" / "data_batch_1"
+    file.parent.mkdir()
+    file.write_bytes(b"pixels")
+    assert [len(data.load("cifar", classes=10, limit=limit)) for limit in (10, 20, 10)] == [10, 20, 10] and len(reads) == 1
+    os.utime(file, ns=(1, 1))
+    data.load("cifar", classes=10, limit=10)
+    assert len(reads) == 2, "a file has changed"
+    cifar._read_once.cache_clear()

@@ -105,6 +105,8 @@ def score(
     folder, known = Path(folder), read_setups(setups)
     title = title or folder.resolve().name
     setting = experiments.profile(scenario, profile)
+    if limit and source is not None:
+        raise ValueError(f"limit={limit} makes a training set of CIFAR-10 for each setup; give no data set with it")
     if limit:
         source = data.source("cifar_setup", setups=data.keep_setups(known), limit=limit)
     source = data.source(source if source is not None else setting.data).resolved()

@@ -31,8 +31,9 @@ def add(verbs) -> None:
         one.add_argument("--setups", required=True, metavar="FILE", help="the setups' pickle, such as cifar10_from_scratch.pickle")
         one.add_argument("--scenario", default="targeted", help="by default targeted: training from scratch")
         one.add_argument("--profile", default="quick", help="the scale of the experiment, by default quick")
-        one.add_argument("--data", help="another data set than the profile's")
-        one.add_argument(
+        images = one.add_mutually_exclusive_group()
+        images.add_argument("--data", help="another data set than the profile's")
+        images.add_argument(
             "--limit",
             type=int,
             help="training images of CIFAR-10 that each setup has, base images included: 2500 in transfer",

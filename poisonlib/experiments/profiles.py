@@ -146,15 +146,20 @@ def _start(of: Extractor | None) -> tuple | None:
     return of and (registry.label(of.data), of.recipe, of.seed)
 
 
+def on_setups(trial) -> bool:
+    """Whether a trial's seed is the number of one of a benchmark's setups."""
+    return bool(getattr(trial.attack, "setups", ""))
+
+
 def as_planned(trial, seeds: Collection[int]) -> bool:
     """Whether these are just the seeds that a profile plans for a cell of its data, network and schedule: those of ``trial``.
 
     On setups of a benchmark, which bring their training images, seeds number the setups and begin at 0.
     """
-    (data_set, *place), mine, on_setups = set_up(trial), set(seeds), bool(getattr(trial.attack, "setups", ""))
+    (data_set, *place), mine, numbered = set_up(trial), set(seeds), on_setups(trial)
     for (planned_data, *parts), first, count in _planned():
-        first = 0 if on_setups else first
-        known = all(map(set.__contains__, parts, place)) and (on_setups or data_set in planned_data)
+        first = 0 if numbered else first
+        known = all(map(set.__contains__, parts, place)) and (numbered or data_set in planned_data)
         if known and mine == set(range(first, first + count)):
             return True
     return False
