@@ -22,6 +22,7 @@ class Surrogate:
     defended: bool = False  # trained under the victim's defence
     pretrained: bool = False  # not trained: the architecture with its public weights
     step: Step | None = None  # a step that the attacker trains it with, such as adversarial training
+    pretraining: Step | None = None  # a step with which the extractor that it starts from was pretrained
 
 
 @runtime_checkable

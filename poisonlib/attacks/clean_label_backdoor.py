@@ -1,7 +1,7 @@
 """Clean-label backdoor, CLBD (Turner et al. 2018): images that became hard to learn, so that the victim learns their trigger."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Integer
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .. import check
 from ..data import Goal, Poison
+from ..registry import LATER
 from ..rng import stream
 from ..steps.adversarial_training import AdversarialTraining, pgd
 from ..tensors import to_bytes, to_float
@@ -26,19 +27,28 @@ class CleanLabelBackdoor(Backdoor):
     Toxic"). Variants: ``paper`` (Turner et al.) puts on the whole trigger, which leaves the ball; ``released`` is the benchmark's
     code, and the sentence below that equation: the trigger is clipped with the rest, so in training it is but a shade of ``eps``.
     On test images it is whole in both.
+
+    In transfer learning, the surrogates' heads are trained adversarially on an ordinary extractor, or, with ``robust_extractor``,
+    ordinarily on an extractor that was pretrained adversarially: once, for all trials. One step of a little more than
+    ``surrogate_eps`` is enough for that (Wong et al., "Fast is better than free", arXiv:2001.03994, use 1.25 of it).
     """
 
     steps: int = 20
     step_size: float = 0.25  # as a share of eps; 2/255 of 8/255
     ensemble: int = 1  # surrogates
-    surrogate_eps: float = 8 / 255  # of their adversarial training, in 7 steps
+    surrogate_eps: float = 8 / 255  # of their adversarial training
     variant: str = "paper"
+    surrogate_steps: int = field(default=7, kw_only=True, metadata=LATER)  # of the ascent in their adversarial training
+    surrogate_step_size: float = field(default=0.25, kw_only=True, metadata=LATER)  # as a share of surrogate_eps
+    robust_extractor: bool = field(default=False, kw_only=True, metadata=LATER)
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("steps", "ensemble"):
+        for name in ("steps", "ensemble", "surrogate_steps"):
             check.whole(name, getattr(self, name), 1)
-        check.number("step_size", self.step_size, 0, above=True)
+        for name in ("step_size", "surrogate_step_size"):
+            check.number(name, getattr(self, name), 0, above=True)
+        check.flag("robust_extractor", self.robust_extractor)
         check.number("surrogate_eps", self.surrogate_eps, 0, 1, above=True)
         check.variant(self.variant)
 
@@ -49,8 +59,9 @@ class CleanLabelBackdoor(Backdoor):
 
     @property
     def surrogates(self) -> tuple[Surrogate, ...]:
-        training = AdversarialTraining(eps=self.surrogate_eps)
-        return tuple(Surrogate(number, step=training) for number in range(0 if self.clean else self.ensemble))
+        training = AdversarialTraining(self.surrogate_eps, self.surrogate_steps, self.surrogate_step_size)
+        how = {"pretraining" if self.robust_extractor else "step": training}
+        return tuple(Surrogate(number, **how) for number in range(0 if self.clean else self.ensemble))
 
     def craft(self, threat_model: ThreatModel, seed: int) -> tuple[Poison, Goal]:
         base, goal = self.choose(threat_model, seed)

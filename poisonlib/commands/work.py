@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 
 from .. import notebooks
 from ..selection import select
@@ -38,6 +39,8 @@ def _add_pretrain(pretrain: argparse.ArgumentParser) -> None:
     pretrain.add_argument("--model", action="append", help="another network than the profile's; may be given several times")
     what = "from how many starts: the victim's and, with 2, that of a grey box"
     pretrain.add_argument("--starts", type=int, default=1, help=what)
+    what = "make what this attack's networks start from, too, such as the robust extractors of clean_label_backdoor; several times"
+    pretrain.add_argument("--attack", action="append", default=[], help=what)
     pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
     pretrain.set_defaults(verb=_pretrain)
 
@@ -170,15 +173,26 @@ def _campaign(arguments) -> int:
 
 
 def _pretrain(arguments) -> int:
-    from .. import experiments, models
+    from .. import experiments
 
     profile = experiments.profile(arguments.scenario, arguments.profile)
     if profile.extractor is None:
         raise ValueError(f"the profile {profile.name} of {arguments.scenario} trains from scratch; it has no extractor")
-    chosen = [models.load(text) for text in arguments.model or [profile.model]]
-    for model in chosen:
-        for start in range(arguments.starts):
-            extractor = dataclasses.replace(profile.extractor, model=model, seed=start)
-            made = experiments.pretrain(extractor, profile.numerics, arguments.device)
-            print(f"{made.extractor}: accuracy {made.accuracy:.2%}, digest {made.digest}", flush=True)
+    for extractor in dict.fromkeys(_extractors(arguments, profile)):
+        made = experiments.pretrain(extractor, profile.numerics, arguments.device)
+        print(f"{made.extractor}: accuracy {made.accuracy:.2%}, digest {made.digest}", flush=True)
     return 0
+
+
+def _extractors(arguments, profile) -> Iterator:
+    """Those of each network and start, each followed by those that the attacks want of it."""
+    from .. import experiments, models
+
+    for model in [models.load(text) for text in arguments.model or [profile.model]]:
+        for start in range(arguments.starts):
+            own = dataclasses.replace(profile.extractor, model=model, seed=start).resolved()
+            yield own
+            how = dict(model=model, extractor=own, trials=1)
+            for attack in arguments.attack:
+                (trial,) = experiments.grid(arguments.scenario, profile.name, attack=attack, **how)
+                yield from trial.extractors

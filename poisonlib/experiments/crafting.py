@@ -52,7 +52,7 @@ def surrogate(trial: Trial, train: ImageSet, wanted: Surrogate, cache: Cache) ->
     if wanted.pretrained:
         network = training.initialise(trial.model.with_pretrained_weights(), train, seed)
     else:
-        known, origin = provenance.known(trial, wanted), trial.surrogate_origin(wanted.number)
+        known, origin = provenance.known(trial, wanted), trial.surrogate_origin(wanted)
         network = fetch_network(trial, train, known, seed, cache, provenance.surrogate(trial, wanted), origin=origin)
     return _ready(network, trial)
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from .. import data, files, training
 from ..data import ImageSet
@@ -19,6 +20,9 @@ from .record import Weights
 from .spec import Defence, Trial
 
 IMAGE_SHARE = 0.5  # for images, of the memory of a GPU that is free: other processes may use it, too
+MOST_FEATURES = 4  # extractors and test sets whose features a process keeps; features take less memory than their images
+
+_FEATURES: dict[tuple, Tensor] = {}
 
 
 @functools.lru_cache(maxsize=8)
@@ -39,7 +43,7 @@ def fetch_extractor(extractor: Extractor, numerics: Numerics, device: torch.devi
     def make() -> Content:
         train, test = (images(extractor.data, split, device) for split in ("train", "test"))
         seed = derive(extractor.seed, "extractor")
-        network = training.train(extractor.model, train, extractor.recipe, seed=seed, numerics=numerics)
+        network = training.train(extractor.model, train, extractor.recipe, seed=seed, step=extractor.step, numerics=numerics)
         correct, total = training.count_correct(network, test, numerics).sum(0).tolist()
         weights = network.state_dict()
         note = {"accuracy": correct / total, "mean": train.mean, "std": train.std}
@@ -69,10 +73,29 @@ def initial(origin: Origin, train: ImageSet, numerics: Numerics, seed: int, cach
     weights, note = fetch_extractor(origin, numerics, train.device, cache)
     like = replace(train, mean=tuple(note["mean"]), std=tuple(note["std"]))
     network = training.initialise(origin.model, like, seed)
-    head = {id(tensor) for tensor in network.head.state_dict(keep_vars=True).values()}
-    below = [name for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) not in head]
-    network.load_state_dict(network.state_dict() | {name: weights[name] for name in below})
+    network.load_state_dict(network.state_dict() | {name: weights[name] for name in _below_head(network)})
     return network
+
+
+def _below_head(network: Network) -> dict[str, Tensor]:
+    """Parameters and statistics of all layers but the head, by their names."""
+    head = {id(tensor) for tensor in network.head.state_dict(keep_vars=True).values()}
+    return {name: tensor for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) not in head}
+
+
+def test_features(trial: Trial, victim: Network, test: ImageSet) -> Tensor | None:
+    """The test images' features (n, d), on which victims with the same frozen extractor agree: computed once a process. None where
+    the victim has features of its own.
+    """
+    if not training.leaves_features(victim, trial.recipe):
+        return None
+    weights = files.content_digest(_below_head(victim) | {"mean": victim.mean, "std": victim.std}, {})
+    key = trial.model, weights, provenance.fingerprint(trial.source, "test"), trial.numerics, test.device
+    if key not in _FEATURES:
+        while len(_FEATURES) >= MOST_FEATURES:
+            del _FEATURES[next(iter(_FEATURES))]
+        _FEATURES[key] = training.features(victim, test.images, trial.numerics)
+    return _FEATURES[key]
 
 
 def trained(trial: Trial, train: ImageSet, defence: Defence, seed: int, cache: Cache, origin: Origin | None = None) -> Network:

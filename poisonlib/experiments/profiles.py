@@ -143,7 +143,7 @@ def set_up(of) -> tuple:
 
 
 def _start(of: Extractor | None) -> tuple | None:
-    return of and (registry.label(of.data), of.recipe, of.seed)
+    return of and (registry.label(of.data), of.recipe, of.seed, of.step)
 
 
 def on_setups(trial) -> bool:

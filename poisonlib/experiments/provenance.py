@@ -73,7 +73,7 @@ def victim(trial: Trial) -> dict:
 
 def surrogate(trial: Trial, wanted: Surrogate) -> dict:
     """All that decides the weights of a surrogate: neither the attack nor, unless the attacker knows it, the defence."""
-    origin = trial.surrogate_origin(wanted.number)
+    origin = trial.surrogate_origin(wanted)
     return _training(trial, known(trial, wanted), (), origin) | {"surrogate": wanted.number}
 
 

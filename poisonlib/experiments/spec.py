@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from .. import attacks, augment, data, filters, models, registry, steps, training
-from ..attacks import Attack
+from ..attacks import Attack, Surrogate
 from ..augment import Augment, Pipeline
 from ..data import Data
 from ..filters import Filter
@@ -181,9 +181,12 @@ class Trial:
         """What the victim starts from."""
         return self.extractor or self.model
 
-    def surrogate_origin(self, number: int) -> Origin:
-        """What the attacker's surrogate of this number starts from."""
-        return self.attacker[number % len(self.attacker)] if self.attacker else self.origin
+    def surrogate_origin(self, wanted: Surrogate) -> Origin:
+        """What one of the attacker's surrogates starts from. An extractor is pretrained in the way that the attack wants."""
+        origin = self.attacker[wanted.number % len(self.attacker)] if self.attacker else self.origin
+        if wanted.pretraining and isinstance(origin, Extractor):
+            return dataclasses.replace(origin, step=wanted.pretraining)
+        return origin
 
     @property
     def knowledge(self) -> str:
@@ -196,7 +199,8 @@ class Trial:
     @property
     def extractors(self) -> tuple[Extractor, ...]:
         """The extractors of victim and attacker, each once."""
-        return tuple(dict.fromkeys(each for each in (self.extractor, *self.attacker) if isinstance(each, Extractor)))
+        every = self.extractor, *map(self.surrogate_origin, self.attack.surrogates)
+        return tuple(dict.fromkeys(each for each in every if isinstance(each, Extractor)))
 
     @property
     def choices(self) -> tuple[Choice, ...]:

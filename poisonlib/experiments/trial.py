@@ -17,7 +17,7 @@ from . import provenance
 from .cache import Cache
 from .crafting import fetch_craft
 from .environment import current, environment, peak_memory, reset_peak_memory
-from .networks import fetch_network, images, trained, weights_of
+from .networks import fetch_network, images, test_features, trained, weights_of
 from .record import Cost, FilterReport, Poisons, Record
 from .spec import Trial, canonical
 from .validation import validate_filtered
@@ -45,7 +45,8 @@ def _record(trial: Trial, device: torch.device, cache: Cache, keep: bool) -> Rec
             with clock.stage("train"):
                 victim = trained(trial, kept, trial.defence, trial.victim_seed, cache)
         with clock.stage("evaluate"):
-            evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics)
+            known = test_features(trial, victim, test)
+            evaluation = training.evaluate(victim, test, crafted.goal, trial.numerics, known)
     poison, goal = crafted.poison, crafted.goal
     return Record(
         spec=trial.describe(),

@@ -51,6 +51,12 @@ def validate(trial: Trial) -> None:
 def _validate_origins(trial: Trial) -> None:
     """Raises ValueError where extractors and attackers contradict the rest of the trial."""
     own, wanted = trial.extractor, trial.attack.surrogates
+    for each in wanted:
+        if each.pretraining and not isinstance(trial.surrogate_origin(each), Extractor):
+            raise ValueError(
+                f"{registry.label(trial.attack)}: its networks start from no extractor that {registry.label(each.pretraining)} "
+                "could pretrain; choose the scenario transfer"
+            )
     if own and own.model != trial.model:
         raise ValueError(f"the extractor is {own.label}, and the victim is {registry.label(trial.model)}; choose one architecture")
     if own and trial.model.pretrained:
@@ -58,6 +64,7 @@ def _validate_origins(trial: Trial) -> None:
     for each in trial.extractors:
         if each.recipe.frozen:
             raise ValueError(f"{each.label}: frozen=True would leave its random weights; choose a recipe with frozen=False")
+        each.recipe.validate(each.step)
     if trial.recipe.frozen and not all(isinstance(each, Extractor) for each in trial.attacker):
         raise ValueError("frozen=True: an attacker's network without an extractor would be a head on random weights")
     if trial.attacker and not wanted:

@@ -109,7 +109,7 @@ def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
 
 def _start(extractor: Extractor | None) -> tuple | None:
     """On what an extractor was pretrained, and how."""
-    return extractor and (_plain(extractor.data), extractor.recipe)
+    return extractor and (_plain(extractor.data), extractor.recipe, extractor.step)
 
 
 def _plain(data):

@@ -16,3 +16,4 @@ from .recipe import load as load
 from .recipe import names as names
 from .train import initialise as initialise
 from .train import train as train
+from .views import leaves_features as leaves_features

@@ -36,12 +36,14 @@ class Evaluation:
         return correct / total
 
 
-def evaluate(network: Network, test: ImageSet, goal: Goal, numerics: Numerics = Numerics()) -> Evaluation:
-    """Attack success on the goal's images, as they are stored, and accuracy on a test set."""
+def evaluate(
+    network: Network, test: ImageSet, goal: Goal, numerics: Numerics = Numerics(), known: Tensor | None = None
+) -> Evaluation:
+    """Attack success on the goal's images, as they are stored, and accuracy on a test set, whose `features` may be ``known``."""
     answers = logits(network, goal.images, numerics)
     hits = int((answers.argmax(1) == goal.intended_class).sum())
     confidence = round(float(answers.softmax(1)[:, goal.intended_class].mean()), 6)
-    clean = count_correct(network, test, numerics).tolist()
+    clean = count_correct(network, test, numerics, known).tolist()
     return Evaluation(hits, len(goal.images), confidence, tuple(map(tuple, clean)))
 
 
@@ -55,18 +57,29 @@ def features(network: Network, images: Integer[Tensor, "n c h w"], numerics: Num
     return _mapped(network, network.features, images, numerics)
 
 
-def count_correct(network: Network, test: ImageSet, numerics: Numerics = Numerics()) -> Int64[Tensor, "k 2"]:
-    """For each class the number of images that are classified correctly, and the number of images."""
-    correct = logits(network, test.images, numerics).argmax(1) == test.labels
+def count_correct(
+    network: Network, test: ImageSet, numerics: Numerics = Numerics(), known: Float[Tensor, "n d"] | None = None
+) -> Int64[Tensor, "k 2"]:
+    """For each class the number of images that are classified correctly, and the number of images.
+
+    ``known``: the `features` of the images, where they were computed before; the logits are the same, bit for bit.
+    """
+    answers = logits(network, test.images, numerics) if known is None else _mapped(network, network.head, known, numerics)
+    correct = answers.argmax(1) == test.labels
     member = F.one_hot(test.labels, len(test.classes))  # a weighted bincount has no deterministic form on CUDA
     return torch.stack([(member * correct[:, None]).sum(0), member.sum(0)], 1)
 
 
 @torch.no_grad()
-def _mapped(network, function, images, numerics) -> Tensor:
+def _mapped(network, function, inputs, numerics) -> Tensor:
+    """What a function makes of stored images or of features, batch by batch."""
     network.eval()
     parts, device = [], network.mean.device
-    for batch in images.split(BATCH):
+    for batch in inputs.split(BATCH):
         with numerics.autocast(device):
-            parts.append(function(to_float(batch.to(device)).contiguous(memory_format=numerics.layout)).float())
+            parts.append(function(_shown(batch.to(device), numerics)).float())
     return torch.cat(parts)
+
+
+def _shown(batch: Tensor, numerics: Numerics) -> Tensor:
+    return batch if batch.ndim == 2 else to_float(batch).contiguous(memory_format=numerics.layout)

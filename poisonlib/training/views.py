@@ -67,14 +67,21 @@ class Views:
 def kept_features(network: Network, train: ImageSet, recipe: Recipe, pipeline: Pipeline, step, numerics: Numerics) -> Views | None:
     """A table of features for this training; None where they change or differ from epoch to epoch, or take too much memory.
 
-    They are fixed where the extractor is frozen, batch statistics included, and all that is done to an image is to choose one of
-    finitely many views: a step such as adversarial training does more. A module of the user's own need not be a head on features,
-    so it is asked for its logits each time.
+    They are fixed where training `leaves_features` and all that is done to an image is to choose one of finitely many views: a step
+    such as adversarial training does more.
     """
     count = pipeline.views(train.shape)
-    fixed = recipe.frozen and recipe.frozen_statistics and count is not None and not (step and step.on_images)
-    if not fixed or isinstance(network, Wrapped) or not isinstance(network.head, nn.Linear):
+    if not leaves_features(network, recipe) or count is None or (step and step.on_images):
         return None
     rows = len(train) * min(count, recipe.epochs)
     too_much = rows * network.head.in_features * torch.float32.itemsize > MOST
     return None if too_much else Views(network, train, pipeline, numerics, rows)
+
+
+def leaves_features(network: Network, recipe: Recipe) -> bool:
+    """Whether training changes nothing but a linear head: the extractor is frozen, batch statistics included.
+
+    A module of the user's own need not be a head on features, so it is asked for its logits each time.
+    """
+    linear = isinstance(network.head, nn.Linear) and not isinstance(network, Wrapped)
+    return recipe.frozen and recipe.frozen_statistics and linear
