@@ -73,6 +73,7 @@ TABLES = {  # by notebook
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
     "dp_instahide_table6": Place("dp_instahide", "table6", "targeted"),
     "just_how_toxic_table2": Place("just_how_toxic", "table2", "transfer"),
+    "just_how_toxic_table25": Place("just_how_toxic", "table25", "scratch"),
     **{
         f"just_how_toxic_{name}": Place("just_how_toxic", tuple(f"table{number}" for number in numbers), "ablation")
         for name, numbers in {
@@ -84,7 +85,7 @@ TABLES = {  # by notebook
         }.items()
     },
 }
-LONG = ("table4", "table7", "table8", "table13")  # of "Just How Toxic": not in the README, which has Figure 3 of the same numbers
+LONG = ("table4", "table7", "table8", "table13", "table25")  # of "Just How Toxic": not in the README, which is to be short
 FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale to the smallest

@@ -22,6 +22,7 @@ from poisonlib import attacks, papers, registry
 from poisonlib.attacks import Attack
 from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
 from poisonlib.experiments.designs import SCENARIO
+from poisonlib.experiments.extractor import model_of
 from poisonlib.experiments.profiles import Profile, on_setups
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
@@ -31,6 +32,7 @@ from poisonlib.papers.designs import identity
 
 from .refresh_readme import FIGURE, REFERENCE, RUNS, TABLES, Place
 
+BENCHMARK = ("transfer", "scratch")  # scenarios whose attacker has one network, and whose victims have several
 VARIED = ("adaptive", "poison_rate", "targets", "variant")  # values of an attack that notebooks vary at one profile
 
 
@@ -104,18 +106,20 @@ def of_profile(records: Iterable[Record], scenario: str, name: str) -> list[Reco
     if scenario == SCENARIO:
         return of_designs(records, name, [place for place in TABLES.values() if place.scenario == SCENARIO])
     scale = profile(scenario, name)
-    return where(records, lambda trial: _placed(trial, scale) and _as_given(trial.attack, scale))
+    others = scenario in BENCHMARK
+    return where(records, lambda trial: _placed(trial, scale, others) and _as_given(trial.attack, scale))
 
 
-def _placed(trial: Trial, scale: Profile) -> bool:
-    """Whether data, network and schedule are the profile's. In a black box the attacker has its network, and the victims others;
-    setups bring their own training images.
+def _placed(trial: Trial, scale: Profile, others: bool) -> bool:
+    """Whether data, network and schedule are the profile's; ``others``: victims may have other networks if the attacker has its.
+    Setups bring their own training images.
     """
     label = registry.label(trial.data)  # without the digest of the content
     data = label == registry.label(scale.data) or (on_setups(trial) and label == "cifar_setup")
     own = scale.extractor and scale.extractor.resolved()
     like = trial.extractor and replace(trial.extractor, model=scale.model)
-    other = own is not None and like == own and (trial.attack.clean or trial.attacker == (own,))
+    theirs = [each if own else model_of(each) for each in trial.attacker]
+    other = others and like == own and (trial.attack.clean or theirs == [own or scale.model])
     return data and trial.recipe == scale.recipe and (trial.model == scale.model or other)
 
 

@@ -76,7 +76,8 @@ def _column(claim: papers.Claim) -> str:
     place = {(True, True): "white box", (True, False): "black box"}.get(
         (claim.means["transfer"], claim.means.get("white_box")), "from scratch"
     )
-    return place if claim.means["data"].startswith("cifar") else f"{place} ({claim.means['data']})"
+    where = [claim.column] * ("model" in claim.means) + [claim.means["data"]] * (not claim.means["data"].startswith("cifar"))
+    return place + f" ({', '.join(where)})" * bool(where)
 
 
 def _pairs(table: papers.Table) -> list[tuple[papers.Claim, str]]:

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from poisonlib import data, experiments, papers, plots, report
+from poisonlib import data, experiments, models, papers, plots, report
 from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
 from poisonlib.experiments.record import Cost
@@ -449,3 +449,15 @@ def test_trials_on_a_data_set_of_the_benchmark_stand_in_its_columns_alone(source
     claims = papers.load("just_how_toxic").table("table2").claims
     found = [claim.means["data"] for claim in claims if belonging.belongs(trial, claim)]
     assert len(found) == places and all(source.startswith("digits") or each.partition("(")[0] in source for each in found)
+
+
+@pytest.mark.parametrize(
+    ("network", "places"),
+    [("vgg(depth=11, width=8)", ["VGG11", "Average"]), ("resnet(depth=34)", ["Average"]), ("convnet", 4)],
+)
+def test_networks_of_the_benchmark_stand_in_their_columns_and_in_the_average(network, places):
+    (trial,) = experiments.grid("scratch", "quick", attack="gradient_matching", trials=1)
+    trial = dataclasses.replace(trial, model=models.load(network), data=data.source("cifar(classes=10)"))
+    claims = papers.load("just_how_toxic").table("table25").claims
+    found = [claim.column for claim in claims if belonging.belongs(trial, claim)]
+    assert len(found) == 4 if places == 4 else found == places

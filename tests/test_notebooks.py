@@ -182,7 +182,7 @@ class TestParameters:
         choices = profile.choices
         assert {"quick", "paper", "mine"} <= set(choices)
         assert {"laptop", "small"} <= set(choices) or profile.help.startswith(
-            ('a profile of "transfer"', 'a profile of "ablation"')
+            ('a profile of "transfer"', 'a profile of "scratch"', 'a profile of "ablation"')
         )
         for profile in choices:
             values = notebooks.read_parameters(name, {"profile": profile})

@@ -5,9 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from .. import attacks, registry
+from .. import attacks, models, registry
 from ..experiments import Defence, Extractor, Trial, defence, profile, profiles, scenarios
 from ..experiments.profiles import Profile
+from ..models import Model
 from . import designs
 from .cells import Cell, trial_of
 from .claims import Claim, Table, load, names
@@ -15,6 +16,7 @@ from .designs import MEASURES
 
 PLACE = ("attack", "data", "model", "defence", "transfer", "white_box")  # what ``means`` name; the rest are values of the attack
 BENCHMARKED = ("cifar", "tinyimagenet")  # data sets of the unified benchmark
+NETWORKS = ("resnet", "vgg", "mobilenet_v2")  # and its networks
 
 
 def comparable(claim: Claim) -> bool:
@@ -54,6 +56,7 @@ def _in_the_scenario(trial: Trial, claim: Claim) -> bool:
     """Whether a trial is of the scenario that the claim names: from an extractor or not, and what the attacker has of it.
 
     Trials on one of the benchmark's data sets are none of the other's; those on any other data, such as digits, stand for both.
+    Likewise of its networks, whatever their width.
     """
     means = claim.means
     if "transfer" in means and means["transfer"] != (trial.extractor is not None):
@@ -61,7 +64,15 @@ def _in_the_scenario(trial: Trial, claim: Claim) -> bool:
     named, mine = means.get("data", "").partition("(")[0], registry.name_of(trial.data).removesuffix("_setup")
     if "transfer" in means and mine in BENCHMARKED and mine != named:
         return False
+    if "transfer" in means and "model" in means and not _stands_for(trial.model, models.load(means["model"])):
+        return False
     return "white_box" not in means or trial.knowledge == ("white box" if means["white_box"] else "black box")
+
+
+def _stands_for(mine: Model, named: Model) -> bool:
+    """Whether a network is the named one of the benchmark's, of any width, or none of the benchmark's."""
+    ours, theirs = (registry.describe(each) for each in (mine, named))
+    return ours["name"] not in NETWORKS or all(ours.get(key) == theirs.get(key) for key in ("name", "depth"))
 
 
 def columns(table: Table) -> list[Claim]:
