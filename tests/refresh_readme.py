@@ -73,7 +73,7 @@ TABLES = {  # by notebook
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
     "dp_instahide_table6": Place("dp_instahide", "table6", "targeted"),
     "just_how_toxic_table2": Place("just_how_toxic", "table2", "transfer"),
-    "just_how_toxic_table25": Place("just_how_toxic", "table25", "scratch"),
+    "just_how_toxic_table25": Place("just_how_toxic", ("table25", "table26"), "scratch"),
     **{
         f"just_how_toxic_{name}": Place("just_how_toxic", tuple(f"table{number}" for number in numbers), "ablation")
         for name, numbers in {
