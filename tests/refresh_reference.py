@@ -58,14 +58,15 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
         return []
     if place.scenario == SCENARIO:
         return [record for record in of_designs(records, run, [place]) if not tuned(record.seed, profile(SCENARIO, run))]
-    table, mine = papers.load(place.paper).table(place.table), of_profile(records, place.scenario, run)
+    tables, mine = [papers.load(place.paper).table(name) for name in place.tables], of_profile(records, place.scenario, run)
     scale = profile(place.scenario, run)
     mine = [record for record in mine if on_setups(record.trial) or not tuned(record.seed, scale)]
     counts = Counter(canonical(record.spec["numerics"]) for record in mine)
     mine = [record for record in mine if canonical(record.spec["numerics"]) == max(counts, key=counts.get)]
-    asked = columns(table) or [claim for claim in table.claims if comparable(claim)]
+    claims = [claim for table in tables for claim in table.claims]
+    asked = [column for table in tables for column in columns(table)] or [claim for claim in claims if comparable(claim)]
     attacked = where(mine, lambda trial: any(attacked_as(trial, column) for column in asked))
-    kept = where(attacked, lambda t: not t.defence.parts or any(belongs(as_filtered(t), claim) for claim in table.claims))
+    kept = where(attacked, lambda t: not t.defence.parts or any(belongs(as_filtered(t), claim) for claim in claims))
     return kept + controls(mine, kept)
 
 
