@@ -66,7 +66,7 @@ class TestPublish:
     def test_the_records_of_the_profile_are_copied_and_no_others(self, home):
         mine = made(every())
         matching = experiments.grid("targeted", "fast", attack="gradient_matching", trials=1)
-        pilot = experiments.grid("targeted", "fast", attack="gradient_matching(eps=8/255)", trials=1)
+        pilot = experiments.grid("targeted", "fast", attack="gradient_matching(eps=12/255)", trials=1)
         shorter = [dataclasses.replace(trial, recipe=trial.recipe.lasting(4)) for trial in every(trials=1)]
         others = made([*every(profile="quick", trials=1), *shorter]) + [invent.record(trial, 1) for trial in pilot]
         both = mine + [invent.record(trial, 1) for trial in matching]
@@ -363,10 +363,10 @@ def test_trials_in_the_black_box_and_on_setups_are_those_of_the_profile():
     white = experiments.grid("transfer", "quick", **how)
     black = experiments.grid("transfer", "quick", model="convnet", attacker=[scale.model], **how)
     elsewhere = experiments.grid("transfer", "quick", model="convnet", attack="bullseye_polytope", trials=1)
-    assert all(refresh_reference._placed(trial, scale) for trial in [*white, *black])
-    assert not refresh_reference._placed(elsewhere[0], scale), "a white box of another network"
+    assert all(refresh_reference._placed(trial, scale, True) for trial in [*white, *black])
+    assert not refresh_reference._placed(elsewhere[0], scale, True), "a white box of another network"
     setups = dict(setups="0123")
     source = data.source("cifar_setup", **setups)
     on = [dataclasses.replace(t, data=source, attack=dataclasses.replace(t.attack, **setups)) for t in white]
-    assert all(refresh_reference._placed(trial, scale) for trial in on)
-    assert not refresh_reference._placed(dataclasses.replace(white[0], data=source), scale)
+    assert all(refresh_reference._placed(trial, scale, True) for trial in on)
+    assert not refresh_reference._placed(dataclasses.replace(white[0], data=source), scale, True)
