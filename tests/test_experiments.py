@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
 from poisonlib import attacks, data, experiments, models, training
-from poisonlib.experiments import Ledger, Trial
+from poisonlib.data.digits import Digits
+from poisonlib.experiments import Ledger, Trial, provenance
 from poisonlib.experiments.ledger import read
 from poisonlib.experiments.provenance import victim
 from poisonlib.experiments.record import CraftReport, FilterReport
@@ -269,7 +270,27 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
     assert worker.wait(timeout=60) == 0
 
 
+@dataclass(frozen=True)
+class OwnForEachSeed(Digits):
+    """A hundred digits, others for each seed."""
+
+    limit: int = 100
+
+    def for_seed(self, seed):
+        return replace(self, skip=seed)
+
+
 class TestPlan:
+    def test_a_record_of_a_seed_with_its_own_data_is_not_out_of_date(self):
+        table = experiments.grid("targeted", "quick", attack="noise", data=OwnForEachSeed(), trials=3)
+        about = [{"code": provenance.code(trial), "data": provenance.content(trial)} for trial in table]
+        assert about[0]["data"]["train"] != about[1]["data"]["train"]
+        for trial, known in zip(table, about, strict=True):
+            Ledger.open().put(invent.record(trial, 0, **known))
+        assert experiments.plan(table).stale == {}
+        Ledger.open().put(invent.record(table[1], 0, **about[0]))
+        assert experiments.plan(table).stale == {provenance.OTHER_DATA: 1}
+
     def test_shared_victims_are_counted_once(self):
         table = tiny(["patch(poison_rate=1.0)", "patch(poison_rate=0.0)"], ["none", "mixup"], trials=3)
         table += tiny(["patch(poison_rate=1.0)"], ["spectral_signatures", "activation_clustering"], trials=3)

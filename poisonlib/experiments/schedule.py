@@ -46,11 +46,13 @@ def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) ->
 
 
 def _stale(known: Mapping[str, Trial], ledger: Ledger) -> dict[str, str]:
-    """How recorded trials are out of date or damaged, by key; the trials of a cell have the same code and data."""
+    """How recorded trials are out of date or damaged, by key; those of a cell have the same code and, where seeds have none of their
+    own, the same data.
+    """
     about = {each.key: each for each in ledger.summaries()} if len(known) >= MANY else {}
     made, stale = {}, {}
     for key, trial in known.items():
-        cell = replace(trial, seed=0)
+        cell = replace(trial, data=trial.source, seed=0)
         if cell not in made:
             made[cell] = provenance.code(trial), provenance.content(trial)
         try:
