@@ -46,8 +46,8 @@ def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) ->
 
 
 def _stale(known: Mapping[str, Trial], ledger: Ledger) -> dict[str, str]:
-    """How recorded trials are out of date or damaged, by key; those of a cell have the same code and, where seeds have none of their
-    own, the same data.
+    """How recorded trials are out of date or damaged, by key; those of a cell have the same code, and the same data unless each
+    seed has its own.
     """
     about = {each.key: each for each in ledger.summaries()} if len(known) >= MANY else {}
     made, stale = {}, {}
