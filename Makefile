@@ -9,7 +9,10 @@ SET ?=
 avx2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
 plain := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
 ENV := env $(if $(SET),$(or $($(SET)),$(error SET=$(SET): choose one of avx2, plain)))
-PYTEST := $(ENV) $(BIN)/python -m pytest
+
+# Processes that tests start have torch imported already; with `WARM=` they are new ones.
+WARM := -p tests.warm
+PYTEST := $(ENV) $(BIN)/python -m pytest $(WARM)
 
 # The tests that the last bits of numbers could decide.
 NUMERIC := airbench attacks augment backdoors double_backward feature_space filters filters_knn filters_random frozen gradient_matching held_out maxup \
@@ -36,16 +39,15 @@ lab: setup  ## JupyterLab on copies of the notebooks under outputs/lab: what run
 	$(BIN)/python -m poisonlib lab
 
 test: setup  ## unit tests, half of the numeric ones as on one of two other processors, then every notebook against its committed outputs
-	$(MAKE) test-units
-	$(MAKE) docs
+	$(MAKE) --jobs 2 test-units docs
 	$(MAKE) test-numeric SET=$(lastword $(subst -, ,$(TURN))) NUMERIC="$($(firstword $(subst -, ,$(TURN))))"
 	$(MAKE) test-notebooks SET=avx2
 
 test-units: setup  ## all tests but the notebooks, side by side
-	$(PYTEST) tests -n $(JOBS)
+	$(PYTEST) tests -n $(JOBS) --dist worksteal
 
 test-numeric: setup  ## those of the unit tests that the last bits of numbers could decide
-	$(PYTEST) $(NUMERIC:%=tests/test_%.py) -m "not exact" -n $(JOBS)
+	$(PYTEST) $(NUMERIC:%=tests/test_%.py) -m "not exact" -n $(JOBS) --dist worksteal
 
 test-notebooks: setup  ## every notebook against its committed outputs
 	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval.cfg notebooks \
@@ -53,8 +55,8 @@ test-notebooks: setup  ## every notebook against its committed outputs
 
 test-portable: setup  ## from empty output folders: all tests and notebooks with each instruction set; an hour or two
 	for set in "" avx2 plain; do \
-		outputs=$$(mktemp -d) && $(MAKE) test-units SET=$$set && \
-		POISONLIB_OUTPUTS=$$outputs $(MAKE) test-notebooks SET=$$set && rm -r "$$outputs" || exit 1; \
+		outputs=$$(mktemp -d) && $(MAKE) test-units SET=$$set WARM= && \
+		POISONLIB_OUTPUTS=$$outputs $(MAKE) test-notebooks SET=$$set WARM= && rm -r "$$outputs" || exit 1; \
 	done
 
 test-optional: .venv-optional/ready  ## the tests of per-example DP-SGD, of tight accounting and of Ray, with the requirements that they want

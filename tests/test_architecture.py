@@ -17,6 +17,8 @@ import pytest
 import poisonlib
 from poisonlib import attacks, augment, data, filters, models, paths, registry, steps
 
+from .warm import FRESH
+
 PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
     {"calls", "syntax"},
@@ -79,7 +81,7 @@ start = now(); import torch
 after_torch = now(); import poisonlib, poisonlib.experiments, poisonlib.attacks, poisonlib.data, poisonlib.models
 print((now() - start) / (after_torch - start))
 """
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
+    runs = [subprocess.run([FRESH, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
     assert min(float(run.stdout) for run in runs) <= 1.3
 
 
@@ -87,7 +89,7 @@ print((now() - start) / (after_torch - start))
 def test_the_compute_path_needs_no_notebook_packages():
     heavy = ("IPython", "pandas", "matplotlib", "papermill", "sklearn", "torchvision", "cloudpickle", "PIL", "scipy")
     code = f"import sys, poisonlib.experiments; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert subprocess.run([FRESH, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 ROOMS = {

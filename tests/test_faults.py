@@ -24,6 +24,7 @@ from poisonlib.experiments.spec import canonical
 
 from . import invent, plain
 from .small import TINY
+from .warm import FRESH
 
 attempts = sys.modules["poisonlib.experiments.attempt"]
 CPU = torch.device("cpu")
@@ -264,7 +265,7 @@ class TestSharing:
         table, ledger = tiny(trials=3), Ledger.open()
         monkeypatch.setattr(locks, "PATIENCE", 0.1)
         lock = ledger.root / "locks" / f"{table[0].key}.lock"
-        other = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
+        other = subprocess.Popen([FRESH, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
         assert other.stdout.readline() == "held\n"
         real = attempts.run_trial
 
@@ -281,7 +282,7 @@ class TestSharing:
 
     def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_dead(self, tmp_path, monkeypatch, capsys):
         path = tmp_path / "one.lock"
-        other = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+        other = subprocess.Popen([FRESH, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
         assert other.stdout.readline() == "held\n"
         with locks.tried(path) as got:
             assert not got

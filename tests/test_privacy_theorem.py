@@ -1,7 +1,6 @@
 """Theorem 2 as formulas: pinned values, 50-digit oracles, and the ways in which they must move."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +9,8 @@ from hypothesis import strategies as st
 
 from poisonlib import privacy
 from poisonlib.privacy.theorem import group_epsilon, noise_for_epsilon
+
+from .warm import FRESH
 
 often = settings(deadline=None, max_examples=60)
 CIFAR = {"n": 50_000, "t": 50_000}
@@ -150,4 +151,4 @@ def test_numbers_out_of_range_are_named(numbers, named):
 
 def test_import_brings_in_neither_torch_nor_the_optional_library():
     code = "import sys, poisonlib.privacy; print([m for m in ('torch', 'dp_accounting', 'scipy.stats') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert subprocess.run([FRESH, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -19,6 +19,7 @@ from poisonlib.training import numerics, optimizer
 from . import test_rehearsal as whole
 from .rehearsal.stage import rehearsal, strict_loops
 from .rehearsal.trials import MATCHING, cell, network, recipe
+from .warm import FRESH
 
 trial_module = sys.modules["poisonlib.experiments.trial"]
 ONE = recipe(epochs=1)
@@ -135,7 +136,7 @@ def test_requirements_ask_for_a_torch_whose_deterministic_assignment_to_indices_
 def test_the_workspace_of_cublas_is_set_as_soon_as_the_package_is_imported():
     code = "import os, poisonlib.training; print(os.environ['CUBLAS_WORKSPACE_CONFIG'])"
     bare = {"PYTHONPATH": str(paths.root()), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=bare)
+    done = subprocess.run([FRESH, "-c", code], capture_output=True, text=True, env=bare)
     assert done.stdout.strip() == ":4096:8", done.stderr
 
 

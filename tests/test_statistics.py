@@ -3,7 +3,6 @@
 import itertools
 import pickle
 import subprocess
-import sys
 from functools import partial
 
 import numpy as np
@@ -16,6 +15,8 @@ from statsmodels.stats.proportion import power_ztost_prop, proportion_confint, p
 
 from poisonlib.papers import power
 from poisonlib.papers.statistics import mean_rate, paired_difference, proportion
+
+from .warm import FRESH
 
 quickly = settings(max_examples=40, deadline=None)
 share = st.floats(0, 1)
@@ -258,4 +259,4 @@ def test_wrong_input_is_named(call, says):
 
 def test_the_heavy_libraries_are_loaded_late():
     code = "import sys; from poisonlib.papers import power, printed, verdicts; print(*{'scipy', 'statsmodels'} & {*sys.modules})"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+    assert subprocess.check_output([FRESH, "-c", code], text=True).strip() == ""

@@ -5,7 +5,6 @@ import os
 import re
 import site
 import subprocess
-import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -16,6 +15,8 @@ from packaging.utils import canonicalize_name
 
 import poisonlib
 from poisonlib import notebooks, paths
+
+from .warm import FRESH
 
 pytestmark = pytest.mark.slow
 ROOT = paths.root()
@@ -29,7 +30,7 @@ def wheel(tmp_path_factory) -> Path:
     listed = ["pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "requirements.txt", "poisonlib", "notebooks"]
     source.mkdir()
     subprocess.run(["cp", "-r", *(str(ROOT / name) for name in listed), str(source)], check=True)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    command = [FRESH, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     subprocess.run([*command, str(source)], check=True)
     (found,) = folder.glob("*.whl")
     return found
@@ -39,10 +40,10 @@ def wheel(tmp_path_factory) -> Path:
 def installed(wheel, tmp_path_factory):
     """A function that runs a command of the environment in an empty folder. It finds this environment's packages below its own."""
     folder, here = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("empty")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    subprocess.run([FRESH, "-m", "venv", "--without-pip", str(folder)], check=True)
     (own,) = folder.glob("lib/*/site-packages")
     (own / "core.pth").write_text("\n".join(site.getsitepackages()))
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps"]
+    pip = [FRESH, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--ignore-installed", str(wheel)], check=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("POISONLIB_", "PYTHON"))}
 

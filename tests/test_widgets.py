@@ -28,6 +28,8 @@ from poisonlib.widgets._side import LABEL
 from poisonlib.widgets.augmentations import State, _state
 from poisonlib.widgets.augmentations._pictures import magnified
 
+from .warm import FRESH
+
 SMALL = State(augmentation="cutmix", seed=3)
 
 
@@ -555,7 +557,7 @@ sys.stdout.flush()
 __import__('os')._exit(0)  # without waiting for the work that has begun
 """
     environment = {**os.environ, "POISONLIB_OUTPUTS": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([FRESH, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "svg False", done.stdout + done.stderr
 
 
