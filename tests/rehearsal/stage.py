@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch.utils import backend_registration
 
-from poisonlib.attacks import gradient_matching
+from poisonlib.attacks import gradient_matching, metapoison
 from poisonlib.experiments import networks
 from poisonlib.training.views import Views
 
@@ -63,6 +63,7 @@ def strict_loops(mode: Rehearsal) -> Iterator[list[str]]:
     """Inside the block, the host must not wait for the device in an epoch or in the steps of a craft; yields what was watched."""
     watched = []
     fetched, shown, minimise = fit.fetched, Views.shown, gradient_matching.minimise
+    looked, learnt = metapoison.Learner.look, metapoison.Learner.train
 
     def epoch(batches):
         watched.append("epoch")
@@ -73,14 +74,16 @@ def strict_loops(mode: Rehearsal) -> Iterator[list[str]]:
         active, rows = shown(views, batches)
         return active, epoch(rows)
 
-    def craft(*arguments):
+    def craft(*arguments, function=minimise):
         watched.append("craft")
         with mode.strict():
-            return minimise(*arguments)
+            return function(*arguments)
 
     with (
         mock.patch.object(fit, "fetched", lambda *arguments: epoch(fetched(*arguments))),
         mock.patch.object(Views, "shown", features),
         mock.patch.object(gradient_matching, "minimise", craft),
+        mock.patch.object(metapoison.Learner, "look", lambda *arguments: craft(*arguments, function=looked)),
+        mock.patch.object(metapoison.Learner, "train", lambda *arguments: craft(*arguments, function=learnt)),
     ):
         yield watched
