@@ -15,7 +15,7 @@ DIGITS, LARGE = "digits(size=12, channels=3, limit=160)", "digits(size=32, chann
 FEW = "digits(size=32, channels=3, train=1700, limit=32)"
 MATCHING = "gradient_matching(eps=48/255, poison_rate=0.04, steps=3, restarts=1, eval_samples=2, clean_images=16)"
 SMALL = {"steps": 3, "restarts": 1, "eval_samples": 2, "clean_images": 16, "poison_rate": 0.04}
-FEWER = {"metapoison": {"steps": 2, "ensemble": 1, "epochs": 1, "unrolled": 3, "batch_size": 80}}  # 3 steps: 1 is computed again
+FEWER = {"metapoison": {"steps": 2, "ensemble": 1, "epochs": 1, "unrolled": 3, "dose": 0.1, "batch_size": 80}}
 NARROW = {"width": 4, "depth": 18}
 MODELS = {
     "airbench": "airbench(width=8)",
