@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 
 from . import paths
 from .check import like
@@ -226,13 +227,28 @@ def trials(name: str, values: dict) -> list:
 
     Empty for a notebook without a grid.
     """
-    grid, scope = tagged(name, "grid"), {}
+    above, grid, scope = [*tagged(name, "parameters"), *tagged(name, "imports")], tagged(name, "grid"), {}
     if not grid:
         return []
     with contextlib.redirect_stdout(io.StringIO()):
-        for source in (*tagged(name, "parameters"), *tagged(name, "imports")):
-            exec(source, scope)
-        scope.update(values)
-        for source in grid:
-            exec(source, scope)
+        for code, given in zip(_needed(above, grid), ({}, values), strict=True):
+            scope.update(given)
+            exec(code, scope)
     return list(dict.fromkeys([*scope["table"], *scope.get("quirks", [])]))
+
+
+def _needed(*parts: list[str]) -> Iterator[CodeType]:
+    """The code of cells, part by part, without ``print(...)``, which plans once more, and without imports that the rest of it does
+    not use, as those of plots.
+    """
+    bodies = [[line for line in ast.parse("\n".join(cells)).body if not _prints(line)] for cells in parts]
+    used = {node.id for body in bodies for line in body for node in ast.walk(line) if isinstance(node, ast.Name)}
+    for body in bodies:
+        for line in (each for each in body if isinstance(each, ast.Import | ast.ImportFrom)):
+            line.names = [each for each in line.names if (each.asname or each.name).partition(".")[0] in {*used, "*"}]
+        kept = [line for line in body if getattr(line, "names", True)]
+        yield compile(ast.Module(kept, type_ignores=[]), "<cells>", "exec")
+
+
+def _prints(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Call) and ast.unparse(line.value.func) == "print"

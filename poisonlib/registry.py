@@ -182,6 +182,7 @@ def describe(thing) -> dict:
     return {"name": name_of(thing), **plain(thing)}
 
 
+SIMPLE = {bool, int, float, str, type(None)}  # of values that need no copy
 LATER = {"later": True}  # metadata of a field that was added when there were records already
 
 
@@ -189,8 +190,12 @@ def plain(thing) -> dict:
     """The fields of a dataclass as plain values. A `LATER` field is left out at its default, so that older records keep their
     names.
     """
-    added = {field.name: field.default for field in dataclasses.fields(thing) if field.metadata.get("later")}
-    return {name: value for name, value in dataclasses.asdict(thing).items() if name not in added or value != added[name]}
+    fields = dataclasses.fields(thing)
+    added = {field.name: field.default for field in fields if field.metadata.get("later")}
+    values = {field.name: getattr(thing, field.name) for field in fields}
+    if not all(type(value) in SIMPLE for value in values.values()):
+        values = dataclasses.asdict(thing)  # copies what holds other values, field by field
+    return {name: value for name, value in values.items() if name not in added or value != added[name]}
 
 
 def _loaded(cls: type):

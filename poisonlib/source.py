@@ -31,27 +31,48 @@ BOOKKEEPING = {
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 _CARRIED: dict[str, tuple[str, tuple[str, ...]]] = {}  # `interactive` of classes that another process sent to this one
+_DIGESTS: dict[tuple, tuple[str, dict[str, object]]] = {}  # what `_digest` found, by what it was asked
 _READ: dict[str, tuple[object, str, frozenset[str]]] = {}  # module -> (its spec, digest of its code, modules that it imports)
 
 
 def digest(classes: Iterable[type], modules: Iterable[str] = ()) -> str:
     """SHA-256, as 32 hexadecimal digits, of the code of ``classes`` and of named ``modules``, with all that they import."""
-    parts, todo, classes = {}, list(modules), list(classes)
-    for cls in classes:
-        if cls.__module__ != "__main__" and _file(cls.__module__):
-            todo.append(cls.__module__)
+    asked = tuple(classes), tuple(modules)
+    found, met = _DIGESTS.get(asked, ("", {}))
+    if not met or any(_spec(name) is not spec for name, spec in met.items()):
+        found, met = _digest(*asked)
+        if all(map(_in_a_module, asked[0])):  # what a class of a notebook uses may change at any time
+            _DIGESTS[asked] = found, met
+    return found
+
+
+def _digest(classes: tuple[type, ...], modules: tuple[str, ...]) -> tuple[str, dict[str, object]]:
+    """(`digest`, the spec of each module that was met on the way: another one if a module was imported or reloaded since)."""
+    parts, met, todo = {}, {}, list(modules)
+    todo += [cls.__module__ for cls in classes if _in_a_module(cls)]
     owners = {name.partition(".")[0] for name in todo}  # installed packages that a class comes from count as well
     for cls in classes:
-        if cls.__module__ == "__main__" or not _file(cls.__module__):
+        if not _in_a_module(cls):
             name = f"{cls.__module__}.{cls.__qualname__}"
             parts[name], imported = _CARRIED.get(name) or of_notebook(cls)
             todo.extend(imported)
     while todo:
         name = todo.pop()
-        if name not in parts and name not in BOOKKEEPING and _counts(name, owners):
-            parts[name], imported = _read(name)
-            todo.extend(imported)
-    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:32]
+        if name not in met:
+            met[name] = _spec(name)
+            if name not in BOOKKEEPING and _counts(name, owners):
+                parts[name], imported = _read(name)
+                todo.extend(imported)
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:32], met
+
+
+def _in_a_module(cls: type) -> bool:
+    return cls.__module__ != "__main__" and _file(cls.__module__) is not None
+
+
+def _spec(name: str):
+    """The spec of a module that was imported; another object after each import."""
+    return getattr(sys.modules.get(name), "__spec__", None)
 
 
 def _counts(name: str, owners: set[str]) -> bool:
@@ -91,7 +112,7 @@ def _found(name: str) -> Path | None:
 
 
 def _read(name: str) -> tuple[str, frozenset[str]]:
-    spec = getattr(sys.modules.get(name), "__spec__", None)
+    spec = _spec(name)
     if name not in _READ or _READ[name][0] is not spec:
         if _edited(spec):
             raise RuntimeError(f"{spec.origin} was edited after this process imported it; restart the process (or kernel)")
@@ -121,7 +142,7 @@ def _imports(tree: ast.AST, name: str) -> Iterator[str]:
     if not name.startswith(f"{PACKAGE}."):
         yield from (name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1))
     package = name if _file(name).name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -131,6 +152,14 @@ def _imports(tree: ast.AST, name: str) -> Iterator[str]:
             yield from (f"{base}.{name}" for name in submodules)
             if any(alias.name not in submodules for alias in node.names):
                 yield base
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """A syntax tree but for its expressions, in which no import stands."""
+    todo = [tree]
+    while todo:
+        yield (node := todo.pop())
+        todo.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
 
 
 @functools.cache

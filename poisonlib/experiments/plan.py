@@ -3,11 +3,10 @@
 import functools
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from .. import check
 from ..data import ImageSet
@@ -19,7 +18,7 @@ from .ledger import Ledger
 from .networks import images
 from .parts import CRAFT, EXTRACTOR, Part, parts
 from .schedule import DAMAGED, FAILED, Costs, outstanding
-from .spec import Trial, digest
+from .spec import Trial
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
 
@@ -57,6 +56,7 @@ class Plan:
         return text
 
 
+@provenance.looking_once()
 def plan(
     trials: Sequence[Trial],
     ledger: Ledger | None = None,
@@ -75,19 +75,19 @@ def plan(
     ray = cluster.load(engine)
     ledger, cache = ledger or Ledger.open(), Cache.open()
     jobs, stale = outstanding(trials, ledger, again)
-    missing, distinct = [trial for trial, _ in jobs], {trial.key: trial for trial in trials}.values()
-    known = sum(trial in ledger and stale.get(trial.key) != DAMAGED for trial in distinct)
-    networks = [pair for trial in missing for pair in _networks(trial, cache)]
-    fresh = {digest(identity): job for identity, job in networks if not cache.path(identity).exists()}
-    work = [*fresh.values(), *(trial for trial in missing if trial.defence.filter)]
-    crafts = {digest(provenance.craft(trial)) for trial in missing if _to_craft(trial, cache)}
-    seconds, width = _seconds(missing, Costs(ledger.summaries(), choose(device))), workers or (ray.width() if ray else 1)
-    counts = len(distinct), known, dict(Counter(stale.values())), len(work), len(crafts)
+    missing, keys = [trial for trial, _ in jobs], {trial.key for trial in trials}
+    known = sum(ledger.path(key).exists() and stale.get(key) != DAMAGED for key in keys)
+    made = _made(missing, cache)
+    networks = [part.trial.extractors[part.number] if part.kind == EXTRACTOR else part.trial for part in made if part.kind != CRAFT]
+    work, crafts = [*networks, *(trial for trial in missing if trial.defence.filter)], len(made) - len(networks)
+    seconds, width = _seconds(missing, ledger, choose(device)), workers or (ray.width() if ray else 1)
+    counts = len(keys), known, dict(Counter(stale.values())), len(work), crafts
     return Plan(*counts, _operations(work), _hours(seconds, 1), width, _hours(seconds, width))
 
 
-def _seconds(missing: Sequence[Trial], costs: Costs) -> list[float]:
+def _seconds(missing: Sequence[Trial], ledger: Ledger, device: torch.device) -> list[float]:
     """Seconds that each trial is expected to take one worker; none where the cost of one is not known."""
+    costs = Costs(ledger.summaries(), device) if missing else None
     seconds = [costs.expected(trial) for trial in missing]
     return [] if None in seconds else seconds
 
@@ -100,17 +100,19 @@ def _hours(seconds: Sequence[float], workers: int) -> float | None:
     return max(free) / 3600 if seconds else None
 
 
-def _to_craft(trial: Trial, cache: Cache) -> bool:
-    return bool(trial.attack.surrogates) and not cache.path(provenance.craft(trial)).exists()
-
-
-def _networks(trial: Trial, cache: Cache) -> list[tuple[dict, Trial | Extractor]]:
-    """The networks that `run` trains for a trial: extractors, its victim and, unless the craft is in the cache, its surrogates and
-    the network on which the craft is judged.
+def _made(missing: Sequence[Trial], cache: Cache) -> list[Part]:
+    """What `run` makes for trials and the cache lacks: extractors, victims, crafts, and for a craft its surrogates and the network
+    on which it is judged.
     """
-    found = [part for part in parts(trial, keep=True) if part.kind != CRAFT]
-    found += Part(CRAFT, trial).needs if _to_craft(trial, cache) else []
-    return [(part.identity, trial.extractors[part.number] if part.kind == EXTRACTOR else trial) for part in found]
+    own = _lacking((part for trial in missing for part in parts(trial, keep=True)), cache)
+    needs = _lacking((need for part in own.values() if part.kind == CRAFT for need in part.needs), cache)
+    return list((own | needs).values())
+
+
+def _lacking(wanted: Iterable[Part], cache: Cache) -> dict[str, Part]:
+    """Parts that the cache lacks, each once, by name."""
+    distinct = {part.name: part for part in wanted}
+    return {name: part for name, part in distinct.items() if not cache.path(part.identity).exists()}
 
 
 def _operations(work: Sequence[Trial | Extractor]) -> float | None:
@@ -131,6 +133,8 @@ def _forward(model, source) -> int:
     """Operations of the forward pass of one image, counted in one such pass: shapes alone would do, but importing what torch wants
     for those takes longer.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # takes a third of a second, for triton's sake
+
     train = _train(source)
     with torch.random.fork_rng(devices=[]):
         network = model.build(len(train.classes), train.shape, train.mean, train.std).eval()

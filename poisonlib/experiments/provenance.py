@@ -1,7 +1,9 @@
 """What decides a result besides the trial's description: the source code and the data. Records carry a digest of both."""
 
+import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 
 import torch
 
@@ -16,6 +18,7 @@ from .record import Record
 from .spec import Defence, Trial
 
 TRIAL, MAKING = (f"{__package__}.trial",), (f"{__package__}.crafting",)  # modules whose code, with all that they import, counts
+_ABSENT: ContextVar[set[tuple[data.Data, str]]] = ContextVar("absent")  # splits that were looked for in vain, while this is set
 OTHER_CODE, OTHER_DATA = "recorded with other code", "recorded with other data"
 
 
@@ -33,11 +36,9 @@ def content(trial: Trial) -> dict[str, str] | None:
 
     Those of data that an extractor was pretrained on stand under the data set's label.
     """
-    try:
-        mine = {split: fingerprint(trial.source, split) for split in ("train", "test")}
-        return mine | {registry.label(each.data): fingerprint(each.data, "train") for each in trial.extractors}
-    except FileNotFoundError:
-        return None
+    found = {split: _present(trial.source, split) for split in ("train", "test")}
+    found |= {registry.label(each.data): _present(each.data) for each in trial.extractors}
+    return None if None in found.values() else found
 
 
 @functools.lru_cache(maxsize=32)
@@ -103,12 +104,26 @@ def extractor(extractor: Extractor, numerics: Numerics) -> dict:
     }
 
 
-def _present(choice: data.Data) -> str | None:
-    """The fingerprint of a training split; None where the data set is not on this machine."""
-    try:
-        return fingerprint(choice, "train")
-    except FileNotFoundError:
+def _present(choice: data.Data, split: str = "train") -> str | None:
+    """The fingerprint of a split; None where the data set is not on this machine."""
+    absent = _ABSENT.get(set())
+    if (choice, split) in absent:
         return None
+    try:
+        return fingerprint(choice, split)
+    except FileNotFoundError:
+        absent.add((choice, split))
+        return None
+
+
+@contextlib.contextmanager
+def looking_once() -> Iterator[None]:
+    """Inside the block, or a function that this decorates, data sets that are not on this machine are looked for once."""
+    before = _ABSENT.set(_ABSENT.get(set()))
+    try:
+        yield
+    finally:
+        _ABSENT.reset(before)
 
 
 def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...], origin: Origin | None = None) -> dict:

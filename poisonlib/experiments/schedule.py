@@ -31,6 +31,7 @@ def breadth_first(trials: Sequence[Trial]) -> list[Job]:
     return sorted(jobs, key=lambda job: (job[0].seed, bool(job[0].defence.filter)))
 
 
+@provenance.looking_once()
 def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) -> tuple[list[Job], dict[str, str]]:
     """(the jobs that the ledger lacks, in their order; by key, what is wrong with trials that it has).
 

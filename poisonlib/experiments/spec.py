@@ -128,22 +128,35 @@ class Trial:
 
     def describe(self) -> dict:
         """The trial as plain JSON values; `Trial.read` takes it back."""
-        return json.loads(
-            canonical(
-                {
-                    "data": registry.describe(self.data),
-                    "model": registry.describe(self.model),
-                    "recipe": registry.plain(self.recipe),
-                    "attack": registry.describe(self.attack),
-                    "defence": self.defence.describe(),
-                    "numerics": registry.plain(self.numerics),
-                    "seed": self.seed,
-                    **({"extractor": self.extractor.describe()} if self.extractor else {}),
-                    **({"attacker": [origins.describe(each) for each in self.attacker]} if self.attacker else {}),
-                }
-                | ({"start": self.start} if self.start else {})
-            )
-        )
+        return json.loads(self.text)
+
+    @property
+    def text(self) -> str:
+        """The canonical text of its description. It is written once."""
+        if WRITTEN in self.__dict__:
+            return self.__dict__[WRITTEN]
+        text = canonical(self._described())  # a class of the user's own may be defined anew
+        if not OWN.search(text):
+            self.__dict__[WRITTEN] = text
+        return text
+
+    def _described(self) -> dict:
+        return {
+            "data": registry.describe(self.data),
+            "model": registry.describe(self.model),
+            "recipe": registry.plain(self.recipe),
+            "attack": registry.describe(self.attack),
+            "defence": self.defence.describe(),
+            "numerics": registry.plain(self.numerics),
+            "seed": self.seed,
+            **({"extractor": self.extractor.describe()} if self.extractor else {}),
+            **({"attacker": [origins.describe(each) for each in self.attacker]} if self.attacker else {}),
+            **({"start": self.start} if self.start else {}),
+        }
+
+    def __getstate__(self) -> dict:
+        """What is pickled: the trial without its text."""
+        return {name: value for name, value in self.__dict__.items() if name != WRITTEN}
 
     @classmethod
     def read(cls, description: dict) -> "Trial":
@@ -158,7 +171,7 @@ class Trial:
     @property
     def key(self) -> str:
         """The name of the trial's record."""
-        return digest(self.describe())
+        return hashed(self.text)
 
     @property
     def source(self) -> Data:
@@ -211,6 +224,7 @@ class Trial:
         return *own, *elsewhere
 
 
+WRITTEN = "_text"  # where a trial keeps its canonical text, beside its fields: it counts neither in comparisons nor in pickles
 OWN = re.compile(r'"(name|factory|inner)":"[^"]*[a-z_]\.[A-Za-z_]')
 
 
@@ -238,4 +252,9 @@ def canonical(value) -> str:
 
 def digest(value) -> str:
     """SHA-256 of the canonical text, as 32 hexadecimal digits."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+    return hashed(canonical(value))
+
+
+def hashed(text: str) -> str:
+    """`digest` of what a canonical text describes."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -5,6 +5,7 @@ transform (Cohen 1988); the wrong tail of a two-sided test is left out. Fisher's
 """
 
 import math
+from statistics import NormalDist
 
 from .. import check
 
@@ -14,9 +15,8 @@ def trials_to_tell(p1: float, p2: float, power: float = 0.8, alpha: float = 0.05
     _check(p1=p1, p2=p2, power=power, alpha=alpha)
     if p1 == p2:
         raise ValueError(f"p2={p2!r}: choose another rate than p1, as no number of trials tells equal rates apart")
-    from statsmodels.stats.proportion import proportion_effectsize
-
-    return _whole(2 * _size(proportion_effectsize(p1, p2), power, alpha / 2))
+    effect = 2 * (math.asin(math.sqrt(p1)) - math.asin(math.sqrt(p2)))
+    return _whole(2 * _size(effect, power, alpha / 2))
 
 
 def detectable(p: float, trials: int, power: float = 0.8, alpha: float = 0.05, paper_trials: int | None = None) -> float | None:
@@ -46,9 +46,8 @@ def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: f
 
 def _size(effect, power, alpha) -> float:
     """Values of variance 1 for a one-sided normal test of their mean to find ``effect``."""
-    from statsmodels.stats.power import normal_sample_size_one_tail
-
-    return float(normal_sample_size_one_tail(effect, power, alpha, 1))
+    quantile = NormalDist().inv_cdf
+    return ((quantile(power) - quantile(alpha)) / effect) ** 2
 
 
 def _whole(trials: float) -> int:
