@@ -1,19 +1,24 @@
-"""What there is to choose from: notebooks with their parameters, attacks, defences, data sets, networks, profiles."""
+"""What there is to choose from: notebooks with their parameters, attacks, defences, data sets, networks, profiles.
 
+All of this is known from files; none of them is imported, as torch would be with them.
+"""
+
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
-from . import attacks, augment, data, experiments, filters, models, notebooks, steps, training
+from . import notebooks, registry, scenarios
 
-ROOMS = {"data": data, "models": models, "attacks": attacks, "augment": augment, "filters": filters, "steps": steps}
+ROOMS = ("data", "models", "attacks", "augment", "filters", "steps")
 
 
 def facts() -> dict:
     """The choices, as JSON values."""
     return {
         "notebooks": [_notebook(name) for name in notebooks.names()],
-        **{room: module.names() for room, module in ROOMS.items()},
-        "recipes": training.names(),
-        "profiles": {scenario: experiments.profiles(scenario) for scenario in experiments.scenarios()},
+        **{room: registry.names(f"{__package__}.{room}") for room in ROOMS},
+        "recipes": sorted(tomllib.loads(Path(__file__).with_name("training").joinpath("recipes.toml").read_text(encoding="utf-8"))),
+        "profiles": {scenario: scenarios.profiles(scenario) for scenario in scenarios.names()},
     }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 
-from . import paths
+from . import paths, scenarios
 from .check import like
 from .progress import Progress
 
@@ -72,10 +72,8 @@ class Parameter:
     @property
     def choices(self) -> list[str]:
         """The values that are allowed; empty where there is no such list."""
-        from . import experiments
-
         if found := re.match(r'a profile of "(\w+)"', self.help):
-            return experiments.profiles(found[1])
+            return scenarios.profiles(found[1])
         found = re.match(r"one of: ([^;]*)", self.help)
         return [choice.strip() for choice in re.split(r",(?![^(]*\))", found[1])] if found else []
 

@@ -97,19 +97,26 @@ def chosen(arguments) -> list[tuple[str, dict]]:
 
 
 def _plan(arguments) -> int:
+    from ..experiments.snapshot import snapshot
+
+    with snapshot():  # all plans are of one moment, and read the ledger once
+        found = [_planned(arguments, name, values) for name, values in chosen(arguments)]
+    if arguments.json:
+        print(json.dumps([each for each in found if each], indent=1))
+    return 0
+
+
+def _planned(arguments, name: str, values: dict) -> dict | None:
+    """A notebook's plan, which is printed unless it is to be JSON; None for one without trials."""
     from .. import experiments
 
-    common, found = {"engine": _engine(arguments), "workers": arguments.workers}, []
-    for name, values in chosen(arguments):
-        if trials := notebooks.trials(name, values):
-            how = common | {key: values[key] for key in ("device", "again") if key in values}
-            planned, a_cell = experiments.plan(trials, **how), len({trial.seed for trial in trials})
-            found.append({"notebook": name, "trials a cell": a_cell, **dataclasses.asdict(planned)})
-            if not arguments.json:
-                print(f"{name}: {planned}\n{_power(a_cell)}", flush=True)
-    if arguments.json:
-        print(json.dumps(found, indent=1))
-    return 0
+    if not (trials := notebooks.trials(name, values)):
+        return None
+    how = {"engine": _engine(arguments), "workers": arguments.workers} | {k: values[k] for k in ("device", "again") if k in values}
+    plan, a_cell = experiments.plan(trials, **how), len({trial.seed for trial in trials})
+    if not arguments.json:
+        print(f"{name}: {plan}\n{_power(a_cell)}", flush=True)
+    return {"notebook": name, "trials a cell": a_cell, **dataclasses.asdict(plan)}
 
 
 def _power(trials: int) -> str:

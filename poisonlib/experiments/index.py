@@ -9,17 +9,18 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 from .. import files
 from .record import Record
+from .snapshot import looked_up
 from .spec import Trial
 
 NAME = ".index"  # in the ledger's folder, beside the folders of its records
-WORTH = 500  # files that were read anew before the index is written again: fewer are read as quickly
+WORTH = 100  # files that were read anew before the index is written again: fewer are read as quickly
 
 JUDGES = (
     "export",
@@ -76,8 +77,12 @@ _SEEN: dict[Path, dict[str, tuple[Stamp, Summary]]] = {}  # what this process fo
 
 def summaries(root: Path) -> tuple[list[Summary], dict[Path, Exception]]:
     """(summaries of the sound records below ``root``, in the order of their files; the errors of the files that are none)."""
+    return looked_up(_summaries, root)
+
+
+def _summaries(root: Path) -> tuple[list[Summary], dict[Path, Exception]]:
     known, found, failed, fresh = _SEEN.get(root) or _load(root / NAME), {}, {}, 0
-    for file, stamp in _stored(root):
+    for file, stamp in looked_up(_stored, root):
         row = known.get(file)
         if row is None or row[0] != stamp:
             fresh += 1
@@ -96,7 +101,7 @@ def summaries(root: Path) -> tuple[list[Summary], dict[Path, Exception]]:
 
 def state(root: Path) -> bytes:
     """A digest of names and stamps of all files of a ledger: another one where a record was added, changed or removed."""
-    return hashlib.sha256(repr([_version(), *_stored(root)]).encode()).hexdigest().encode()
+    return hashlib.sha256(repr([_version(), *looked_up(_stored, root)]).encode()).hexdigest().encode()
 
 
 def _read(path: Path) -> Record:
@@ -105,14 +110,16 @@ def _read(path: Path) -> Record:
     return read(path)
 
 
-def _stored(root: Path) -> Iterator[tuple[str, Stamp]]:
+def _stored(root: Path) -> list[tuple[str, Stamp]]:
     """Each record's file, relative to the ledger's folder, with its stamp as it is now, before it is read."""
-    folders = sorted(each.name for each in os.scandir(root) if len(each.name) == 2) if root.is_dir() else ()
+    folders, found = sorted(each.name for each in os.scandir(root) if len(each.name) == 2) if root.is_dir() else (), []
     for folder in folders:
         for entry in sorted(_entries(root / folder), key=lambda entry: entry.name):
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                 about = entry.stat()
-                yield f"{folder}/{entry.name}", (about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns)
+                stamp = about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
+                found.append((f"{folder}/{entry.name}", stamp))
+    return found
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:

@@ -10,7 +10,7 @@ import torch
 
 from .. import check
 from ..data import ImageSet
-from . import cluster, provenance
+from . import cluster
 from .cache import Cache
 from .environment import choose
 from .extractor import Extractor
@@ -18,6 +18,7 @@ from .ledger import Ledger
 from .networks import images
 from .parts import CRAFT, EXTRACTOR, Part, parts
 from .schedule import DAMAGED, FAILED, Costs, outstanding
+from .snapshot import looked_up, snapshot
 from .spec import Trial
 
 ASSUMED = 1e14  # floating-point operations a second that a data-centre GPU sustains on such networks
@@ -56,7 +57,7 @@ class Plan:
         return text
 
 
-@provenance.looking_once()
+@snapshot()
 def plan(
     trials: Sequence[Trial],
     ledger: Ledger | None = None,
@@ -87,9 +88,12 @@ def plan(
 
 def _seconds(missing: Sequence[Trial], ledger: Ledger, device: torch.device) -> list[float]:
     """Seconds that each trial is expected to take one worker; none where the cost of one is not known."""
-    costs = Costs(ledger.summaries(), device) if missing else None
-    seconds = [costs.expected(trial) for trial in missing]
+    seconds = [looked_up(_costs, ledger, device).expected(trial) for trial in missing]
     return [] if None in seconds else seconds
+
+
+def _costs(ledger: Ledger, device: torch.device) -> Costs:
+    return Costs(ledger.summaries(), device)
 
 
 def _hours(seconds: Sequence[float], workers: int) -> float | None:

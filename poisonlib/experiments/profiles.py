@@ -1,12 +1,12 @@
 """Profiles (``profiles.toml``): the same experiment at the scale of a laptop, a GPU or the paper; and the rules of verdicts."""
 
 import functools
-import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .. import data, models, registry, training
+from ..scenarios import RULES, profiles, tables
+from ..scenarios import names as scenarios
 from .extractor import Extractor
 
 
@@ -46,28 +46,7 @@ class Rules:
 @functools.cache
 def rules() -> Rules:
     """The rules in ``profiles.toml``."""
-    return Rules(**_file()["rules"])
-
-
-@functools.cache
-def _file() -> dict[str, dict]:
-    return tomllib.loads((Path(__file__).parent / "profiles.toml").read_text())
-
-
-def _table() -> dict[str, dict[str, dict]]:
-    return {scenario: profiles for scenario, profiles in _file().items() if scenario != "rules"}
-
-
-def scenarios() -> list[str]:
-    """The kinds of experiment that have profiles."""
-    return list(_table())
-
-
-def profiles(scenario: str) -> list[str]:
-    """The names of a scenario's profiles, smallest first. Raises LookupError for an unknown scenario."""
-    if scenario not in _table():
-        raise LookupError(f"no scenario {scenario!r}; choose one of: {', '.join(_table())}")
-    return list(_table()[scenario])
+    return Rules(**tables()[RULES])
 
 
 def profile(scenario: str, name: str) -> Profile:
@@ -77,7 +56,7 @@ def profile(scenario: str, name: str) -> Profile:
     """
     if name not in profiles(scenario):
         raise LookupError(f"no profile {name!r} for {scenario}; choose one of: {', '.join(profiles(scenario))}")
-    table = _table()[scenario][name]
+    table = tables()[scenario][name]
     model, pretraining = models.load(table["model"]), table.get("extractor")
     return Profile(
         name=name,

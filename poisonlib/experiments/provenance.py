@@ -1,9 +1,7 @@
 """What decides a result besides the trial's description: the source code and the data. Records carry a digest of both."""
 
-import contextlib
 import functools
-from collections.abc import Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable
 
 import torch
 
@@ -15,10 +13,10 @@ from . import extractor as origins
 from .extractor import Extractor, Origin
 from .index import Summary
 from .record import Record
+from .snapshot import looked_up
 from .spec import Defence, Trial
 
 TRIAL, MAKING = (f"{__package__}.trial",), (f"{__package__}.crafting",)  # modules whose code, with all that they import, counts
-_ABSENT: ContextVar[set[tuple[data.Data, str]]] = ContextVar("absent")  # splits that were looked for in vain, while this is set
 OTHER_CODE, OTHER_DATA = "recorded with other code", "recorded with other data"
 
 
@@ -106,24 +104,14 @@ def extractor(extractor: Extractor, numerics: Numerics) -> dict:
 
 def _present(choice: data.Data, split: str = "train") -> str | None:
     """The fingerprint of a split; None where the data set is not on this machine."""
-    absent = _ABSENT.get(set())
-    if (choice, split) in absent:
-        return None
+    return looked_up(_found, choice, split)
+
+
+def _found(choice: data.Data, split: str) -> str | None:
     try:
         return fingerprint(choice, split)
     except FileNotFoundError:
-        absent.add((choice, split))
         return None
-
-
-@contextlib.contextmanager
-def looking_once() -> Iterator[None]:
-    """Inside the block, or a function that this decorates, data sets that are not on this machine are looked for once."""
-    before = _ABSENT.set(_ABSENT.get(set()))
-    try:
-        yield
-    finally:
-        _ABSENT.reset(before)
 
 
 def _training(trial: Trial, defence: Defence, attack: tuple[Choice, ...], origin: Origin | None = None) -> dict:

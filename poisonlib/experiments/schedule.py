@@ -16,6 +16,7 @@ from .environment import environment
 from .index import Summary
 from .ledger import Ledger
 from .record import Record
+from .snapshot import snapshot
 from .spec import Trial, digest
 
 Job = tuple[Trial, bool]  # and whether another trial needs the same victim
@@ -31,7 +32,7 @@ def breadth_first(trials: Sequence[Trial]) -> list[Job]:
     return sorted(jobs, key=lambda job: (job[0].seed, bool(job[0].defence.filter)))
 
 
-@provenance.looking_once()
+@snapshot()
 def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) -> tuple[list[Job], dict[str, str]]:
     """(the jobs that the ledger lacks, in their order; by key, what is wrong with trials that it has).
 

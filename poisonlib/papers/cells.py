@@ -84,20 +84,21 @@ def _cell(about: Setting, records: Iterable[Record | Summary], failed: Collectio
     return Cell(
         about,
         tuple(by_seed),
-        tuple(_mean(record.success for record in each) for each in victims),
-        tuple(_mean(record.accuracy for record in each) for each in victims),
-        tuple(_mean(record.confidence for record in each) for each in victims),
-        tuple(_mean(record.seconds for record in each) for each in victims),
-        tuple(_mean(record.processor_seconds for record in each) for each in victims),
+        *(tuple(_mean(each, name) for each in victims) for name in MEANS),
         tuple(", ".join(sorted({record.device for record in each})) for each in victims),
         _planned(about.text, tuple(by_seed)),
         tuple(sorted(failed)),
     )
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    """None where one of the values is None."""
-    values = list(values)
+MEANS = ("success", "accuracy", "confidence", "seconds", "processor_seconds")
+
+
+def _mean(victims: Sequence[Record | Summary], name: str) -> float | None:
+    """The mean of a number over the victims of one seed, of which there mostly is one; None where one of the numbers is None."""
+    if len(victims) == 1:
+        return getattr(victims[0], name)
+    values = [getattr(each, name) for each in victims]
     return None if None in values else sum(values) / len(values)
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from .. import files
 from ..experiments import Ledger, index
 from ..experiments.export import SUFFIXES, export
+from ..experiments.snapshot import snapshot
 
 NAME = "records"
 KINDS = {".csv": "CSV", ".parquet": "Parquet"}
 
 
+@snapshot()
 def write(folder: Path) -> list[dict]:
     """Write ``records.csv`` and ``records.parquet``, a row for each sound record, unless they are there and no record has changed.
 
