@@ -16,6 +16,8 @@ RECORDS, GOAL, TABLE = 20_000, 2.0, "dp_instahide_table2"
 COMMANDS = {  # the last line that each prints is its processor seconds
     "list": "cli.main(['list'])",
     "plan": f"cli.main(['plan', {TABLE!r}])",
+    "plan without records": "cli.main(['plan', 'dp_instahide_table3'])",
+    "plan all": "cli.main(['plan', 'all', '--profile', 'quick'])",
     "report": "cli.main(['report'])",
     "explorer's first frame": "explorer()",
     "import torch": "__import__('torch')",
