@@ -52,7 +52,8 @@ def _line(compared: Comparison, run: str) -> str:
     for cell in compared.cells:
         if cell.ours and cell.claim.printed:
             ours = f"{cell.claim.row} **{100 * cell.ours.value:.0f}** ({cell.claim.printed.rstrip('%').split(' ± ')[0]})"
-            shown.setdefault(cell.claim.column.capitalize(), []).append(ours)
+            column = cell.claim.column
+            shown.setdefault(column.capitalize() if column.isupper() else column, []).append(ours)
     counts = Counter(said.word for _, said in compared.findings)
     words = ", ".join(f"{word} {counts[word]}" for word in FINDING if counts[word])
     lines = [f"- `{run}` ({compared.caption})", *(f"  - *{column}*: {'; '.join(rows)}" for column, rows in shown.items())]

@@ -50,14 +50,20 @@ def forest(comparison: Comparison) -> Drawing:
     cells = [cell for cell in comparison.cells if cell.ours]
     if not cells:
         raise ValueError(f"none of {len(comparison.cells)} cells of {comparison.table.name} was measured; there is nothing to draw")
-    headings = list(dict.fromkeys(Heading(cell.claim.column.title(), cell.claim.measure) for cell in cells))
+    headings = list(dict.fromkeys(_heading(cell) for cell in cells))
     rows = list(dict.fromkeys(cell.claim.row for cell in cells))
     marks = [_compared(cell, rows, headings) for cell in cells]
     return draw("", rows, headings, marks, comparison.caption)
 
 
+def _heading(cell: TableCell) -> Heading:
+    """The column's, in small letters where the paper has none but capitals."""
+    column = cell.claim.column
+    return Heading(column.title() if column.isupper() else column, cell.claim.measure)
+
+
 def _compared(cell: TableCell, rows: Sequence[str], headings: Sequence[Heading]) -> Mark:
-    heading = headings.index(Heading(cell.claim.column.title(), cell.claim.measure))
+    heading = headings.index(_heading(cell))
     control = (cell.chance.value,) if cell.chance else ()
     return Mark(rows.index(cell.claim.row), heading, ((OURS, cell.ours),), control, cell.claim.value)
 
