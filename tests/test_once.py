@@ -17,6 +17,8 @@ from poisonlib.experiments.ledger import read
 from poisonlib.experiments.snapshot import looked_up, snapshot
 from poisonlib.experiments.spec import digest
 
+from .warm import FRESH
+
 
 @pytest.fixture
 def calls(monkeypatch):
@@ -126,7 +128,7 @@ def test_a_plan_imports_no_plots_and_a_list_no_torch(outputs):
     heavy = "{'matplotlib', 'pandas', 'scipy', 'sklearn', 'torchvision'}"
     code = "import sys; from poisonlib import cli; cli.main(['list']); listed = 'torch' in sys.modules"
     code += f"; cli.main(['plan', 'dp_instahide_table1', 'trials=1']); print(listed, {heavy} & {{*sys.modules}})"
-    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    said = subprocess.check_output([FRESH, "-c", code], text=True)
     assert said.splitlines()[-1] == "False set()"
 
 

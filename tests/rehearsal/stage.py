@@ -54,8 +54,9 @@ def _tensor(values, *, device=None, **named):
 
 @functools.cache
 def _register() -> None:
-    """Announce the accelerator to torch, once a process. It has no state of its own."""
+    """Announce the accelerator to torch, once a process. It has no state of its own, and autocast for the types that CUDA's has."""
     backend_registration._setup_privateuseone_for_python_backend(NAME)
+    getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
 
 
 @contextlib.contextmanager
