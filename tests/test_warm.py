@@ -34,7 +34,7 @@ def imported(done: subprocess.CompletedProcess) -> bool:
     return done.stdout == "True\n"
 
 
-IMPORTED = "import sys; print('sklearn.datasets' in sys.modules)"
+IMPORTED = "import sys; print('torch._dynamo' in sys.modules)"
 
 
 @pytest.mark.parametrize("safe", [{}, {"PYTHONSAFEPATH": "1"}])
@@ -104,3 +104,9 @@ def test_what_it_starts_is_warm_as_well(python):
 
 def test_without_the_plugin_processes_are_new_ones():
     assert warm.PLACE in os.environ or sys.executable == warm.FRESH
+
+
+def test_pandas_is_not_there_before_a_kernel_is(python):
+    """As it loads, pandas looks whether it runs in IPython, and shows tables as wide as a terminal where it does not."""
+    code = "import sys; print({'pandas', 'matplotlib', 'IPython'} & {*sys.modules})"
+    assert subprocess.check_output([python, "-c", code], text=True) == "set()\n"

@@ -1,10 +1,10 @@
 """``pytest -p tests.warm``, as make runs it: processes that tests start with ``sys.executable`` have torch imported already.
 
 A run of the tests starts hundreds of Python processes: workers, kernels, users' scripts. Each would spend three seconds of
-a processor on importing torch and one and a half on scikit-learn. Instead, ``sys.executable`` is a small program that asks a server
-to fork. The server is a Python process that has imported these and nothing of this package; the fork takes over the program's
-environment, arguments, folder and standard streams, runs what Python would run, and ends with the program. The server has one
-thread and never touches a GPU, so it is safe to fork.
+a processor on importing torch. Instead, ``sys.executable`` is a small program that asks a server to fork. The server is a Python
+process that has imported torch and nothing of this package; the fork takes over the program's environment, arguments, folder and
+standard streams, runs what Python would run, and ends with the program. The server has one thread and never touches a GPU, so it is
+safe to fork.
 
 What forks share, and new processes would not, is the seed of hashes. Without the plugin all processes are new ones: a plain
 ``pytest`` and ``make test-portable`` run the same tests so. A test of what is imported, or of a process by its number, starts
@@ -28,7 +28,10 @@ from pathlib import Path
 FRESH = sys.executable  # a new Python process
 PLACE = "POISONLIB_WARM"  # the variable that names the server's folder
 POSSIBLE = hasattr(os, "pidfd_open") and " " not in FRESH  # on Linux, where a program's first line can name this Python
-IMPORTED = ("torch._dynamo", "torch.utils.flop_counter", "sklearn.datasets")  # optimisers want the first
+IMPORTED = (
+    "torch._dynamo",
+    "torch.utils.flop_counter",
+)  # optimisers want the first; not pandas, which looks for IPython as it loads
 LATE = {"PYTHONPATH", "PYTHONSAFEPATH"}  # of Python's own variables, those that the fork heeds
 MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(256 * 2**20))  # as `experiments.workers` has it
 EARLY = ("PYTHON", "LD_", "OPENBLAS_", "GOMP_")  # variables that are read before a fork could: they want a new process
