@@ -31,7 +31,7 @@ POSSIBLE = hasattr(os, "pidfd_open") and " " not in FRESH  # on Linux, where a p
 IMPORTED = (
     "torch._dynamo",
     "torch.utils.flop_counter",
-)  # optimisers want the first; not pandas, which looks for IPython as it loads
+)  # no pandas: it looks for IPython as it loads
 LATE = {"PYTHONPATH", "PYTHONSAFEPATH"}  # of Python's own variables, those that the fork heeds
 MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(256 * 2**20))  # as `experiments.workers` has it
 EARLY = ("PYTHON", "LD_", "OPENBLAS_", "GOMP_")  # variables that are read before a fork could: they want a new process
