@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 from PIL import Image
 
 from poisonlib import data, paths
-from poisonlib.data import ImageSet, Poison, _content, _decoded, _unpack, cifar, imagenet, tinyimagenet
+from poisonlib.data import ImageSet, Poison, _content, _decoded, _unpack, cifar, digits, imagenet, tinyimagenet
 
 FOLDERS = {
     "cifar(classes=10)": "cifar-10-batches-py",
@@ -160,6 +161,16 @@ def test_digits_splits_partition_the_source():
     levels = train.images.numpy() / 255
     assert train.mean == test.mean == pytest.approx((levels.mean(),), abs=1e-6)
     assert train.std == test.std == pytest.approx((levels.std(),), abs=1e-6)
+
+
+def test_where_scikit_learn_keeps_digits_elsewhere_it_reads_them(monkeypatch):
+    known = {split: data.load("digits", split).fingerprint for split in ("train", "test")}
+    read = sklearn.datasets.load_digits
+    asked = []
+    monkeypatch.setattr(digits, "FILE", "nowhere")
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda **how: asked.append(how) or read(**how))
+    assert {split: data.load("digits", split).fingerprint for split in known} == known
+    assert len(asked) == 2
 
 
 def test_digits_pixels_equal_a_bilinear_loop():

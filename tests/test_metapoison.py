@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from poisonlib import attacks, data, experiments, models, training
-from poisonlib.attacks import Surrogate, ThreatModel, metapoison
-from poisonlib.attacks.metapoison import Form, Learner, Metapoison, State, Untrained, ahead, carlini_wagner, cross_entropy
+from poisonlib.attacks import Surrogate, ThreatModel, _unrolled
+from poisonlib.attacks._unrolled import Form, State, ahead
+from poisonlib.attacks.metapoison import Learner, Metapoison, Untrained, carlini_wagner, cross_entropy
 from poisonlib.augment import pipeline
 from poisonlib.data import ImageSet
 from poisonlib.experiments import crafting
@@ -140,7 +141,7 @@ def test_steps_that_are_computed_again_give_the_same_bits_and_take_the_memory_of
     keep = torch.autograd.graph.saved_tensors_hooks(lambda each: held.append(each.nbytes) or each, lambda each: each)
 
     def found(kept):
-        monkeypatch.setattr(metapoison, "KEPT", kept)
+        monkeypatch.setattr(_unrolled, "KEPT", kept)
         held.clear()
         with keep:
             state = ahead(made.form, made.state.leaf(), batches)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from .. import check, rng, tensors
@@ -15,6 +15,7 @@ from . import Data
 from ._types import ImageSet
 
 COUNT = 1797
+FILE = "datasets/data/digits.csv.gz"  # in scikit-learn's folder
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Digits(Data):
     def load(self, split: str, download: bool = False) -> ImageSet:
         """One split, in a fixed random order. Mean and deviation are those of the whole training split."""
         levels, labels = _read()
-        images = _enlarged(levels, self.size)
+        images, labels = _enlarged(levels.reshape(-1, 8, 8).float(), self.size), labels.long()
         order = torch.randperm(COUNT, generator=rng.stream(0, "digits split"))
         ids = {"train": order[: self.train][self.skip :][: self.limit], "test": order[self.train :]}[split]
         first, end = self.classes
@@ -62,11 +63,17 @@ class Digits(Data):
         )
 
 
-def _read() -> tuple[Float[Tensor, "n 8 8"], Int64[Tensor, " n"]]:
-    """(grey levels, labels) as `sklearn.datasets.load_digits` has them, from its file: importing scikit-learn takes a second."""
-    file = Path(importlib.util.find_spec("sklearn").origin).with_name("datasets") / "data" / "digits.csv.gz"
+def _read() -> tuple[Float[Tensor, "n 64"], Shaped[Tensor, " n"]]:
+    """(grey levels, labels) as `sklearn.datasets.load_digits` has them, from its file: importing scikit-learn takes a second. Where
+    a version has the file elsewhere, scikit-learn reads it.
+    """
+    file = Path(importlib.util.find_spec("sklearn").origin).parent / FILE
+    if not file.is_file():
+        from sklearn.datasets import load_digits
+
+        return tuple(map(torch.from_numpy, load_digits(return_X_y=True)))
     table = torch.from_numpy(np.loadtxt(file, delimiter=","))
-    return table[:, :-1].reshape(-1, 8, 8).float(), table[:, -1].long()
+    return table[:, :-1], table[:, -1]
 
 
 def _enlarged(levels: Float[Tensor, "n 8 8"], size: int) -> UInt8[Tensor, "n 1 {size} {size}"]:
