@@ -88,11 +88,13 @@ TABLES = {  # by notebook
 LONG = ("table4", "table7", "table8", "table13", "table25")  # of "Just How Toxic": not in the README, which is to be short
 FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
-RUNS = ("paper", "small", "fast", "laptop", "quick")  # from the largest scale to the smallest
+RUNS = ("paper", "paper_tiny", "small", "fast", "tiny", "laptop", "quick")  # from the largest scale to the smallest
 SCALES = {  # what a run's data are
     "paper": "the paper's data, networks and schedules",
+    "paper_tiny": "TinyImageNet, the paper's networks and schedules",
     "small": "all of CIFAR-10, the paper's network, fewer epochs",
     "fast": "all of CIFAR-10, small network and few epochs",
+    "tiny": "as much of TinyImageNet as was there, small networks and few epochs",
     "laptop": "part of CIFAR-10 or of Imagenette",
     "quick": "digits",
 }

@@ -10,5 +10,6 @@ from .claims import names as names
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .designs import trials as trials
+from .networks import networks as networks
 from .rates import points as points
 from .rates import table_points as table_points

@@ -71,8 +71,13 @@ def _in_the_scenario(trial: Trial, claim: Claim) -> bool:
 
 def _stands_for(mine: Model, named: Model) -> bool:
     """Whether a network is the named one of the benchmark's, of any width, or none of the benchmark's."""
+    return registry.name_of(mine) not in NETWORKS or is_network(mine, named)
+
+
+def is_network(mine: Model, named: Model) -> bool:
+    """Whether two networks are the same architecture, of whatever width."""
     ours, theirs = (registry.describe(each) for each in (mine, named))
-    return ours["name"] not in NETWORKS or all(ours.get(key) == theirs.get(key) for key in ("name", "depth"))
+    return all(ours.get(key) == theirs.get(key) for key in ("name", "depth"))
 
 
 def columns(table: Table) -> list[Claim]:
