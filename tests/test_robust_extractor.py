@@ -13,6 +13,7 @@ from poisonlib import cli, data, experiments, models, training
 from poisonlib.experiments import Extractor, Trial, crafting, networks
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.extractor import read
+from poisonlib.experiments.robustness import robust_accuracy
 from poisonlib.experiments.validation import validate
 from poisonlib.rng import derive, stream
 from poisonlib.steps.adversarial_training import AdversarialTraining, pgd
@@ -79,7 +80,18 @@ def test_its_extractor_withstands_perturbations_that_fool_an_ordinary_one():
 
         worst, _ = pgd(loss, to_float(test.images), EPS, 10, EPS / 4, stream(0))
         right.append((network(worst).argmax(1) == test.labels).float().mean().item())
+        share, count = robust_accuracy(extractor, training.Numerics(), eps=EPS, steps=10)
+        assert count == len(test)
+        assert share == pytest.approx(right[-1], abs=0.02), "another random start may decide a few images"
     assert right[0] > right[1] + 0.1
+
+
+def test_robust_accuracy_without_an_attack_is_accuracy_and_falls_with_its_budget():
+    _, note = networks.fetch_extractor(ROBUST, training.Numerics(), CPU, Cache.open())
+    share, count = robust_accuracy(ROBUST, training.Numerics(), eps=1e-9, steps=1)
+    assert (round(share * count), share) == (round(note["accuracy"] * count), pytest.approx(note["accuracy"]))
+    small, large = (robust_accuracy(ROBUST, training.Numerics(), eps=eps, limit=40) for eps in (EPS / 4, 3 * EPS))
+    assert small[1] == large[1] == 40 and small[0] > large[0]
 
 
 def test_it_is_pretrained_once_for_all_trials_variants_and_boxes(monkeypatch):
@@ -128,6 +140,12 @@ def test_pretrain_makes_it_ahead(capsys, monkeypatch):
     assert cli.main(["pretrain", "transfer", "--model", "patch_mlp(side=2, width=8, units=16)", "--attack", CRAFTED]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [": accuracy" in line and "adversarial_training" in line for line in lines] == [False, True]
+    again = ["pretrain", "transfer", "--model", "patch_mlp(side=2, width=8, units=16)", "--attack", CRAFTED]
+    assert cli.main([*again, "--robustness", "30"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[::2] == lines and ["(eps 8/255, 20 steps)" in shown[1], "(eps 51/255, 20 steps)" in shown[3]] == [True, True]
+    assert all(line.endswith("% of 30 images") for line in shown[1::2])
+    assert cli.main([*again, "--robustness", "-1"]) == 2 and "robustness=-1" in capsys.readouterr().err
     monkeypatch.setattr(training, "train", None)
     weights(ROBUST)
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from .. import notebooks
+from .. import check, notebooks
 from ..selection import select
 
 
@@ -41,6 +41,8 @@ def _add_pretrain(pretrain: argparse.ArgumentParser) -> None:
     pretrain.add_argument("--starts", type=int, default=1, help=what)
     what = "make what this attack's networks start from, too, such as the robust extractors of clean_label_backdoor; several times"
     pretrain.add_argument("--attack", action="append", default=[], help=what)
+    what = "tell, too, how many of so many test images stay right under 20 steps of projected gradient ascent, of 8/255 or the"
+    pretrain.add_argument("--robustness", type=int, default=0, metavar="IMAGES", help=f"{what} eps of the extractor's own training")
     pretrain.add_argument("--device", default="auto", help="auto, cpu or cuda")
     pretrain.set_defaults(verb=_pretrain)
 
@@ -182,13 +184,25 @@ def _campaign(arguments) -> int:
 def _pretrain(arguments) -> int:
     from .. import experiments
 
+    check.whole("robustness", arguments.robustness, 0)
     profile = experiments.profile(arguments.scenario, arguments.profile)
     if profile.extractor is None:
         raise ValueError(f"the profile {profile.name} of {arguments.scenario} trains from scratch; it has no extractor")
     for extractor in dict.fromkeys(_extractors(arguments, profile)):
         made = experiments.pretrain(extractor, profile.numerics, arguments.device)
         print(f"{made.extractor}: accuracy {made.accuracy:.2%}, digest {made.digest}", flush=True)
+        if arguments.robustness:
+            print(f"    {_withstands(extractor, profile.numerics, arguments)}", flush=True)
     return 0
+
+
+def _withstands(extractor, numerics, arguments) -> str:
+    """``"under projected gradient ascent (eps 8/255, 20 steps): accuracy 21.30% of 1000 images"``."""
+    from ..experiments.robustness import robust_accuracy
+
+    eps = getattr(extractor.step, "eps", 8 / 255)
+    share, count = robust_accuracy(extractor, numerics, eps=eps, limit=arguments.robustness, device=arguments.device)
+    return f"under projected gradient ascent (eps {255 * eps:.3g}/255, 20 steps): accuracy {share:.2%} of {count} images"
 
 
 def _extractors(arguments, profile) -> Iterator:
