@@ -19,7 +19,7 @@ from poisonlib.papers import Comparison
 from poisonlib.papers.verdicts import FINDING
 from poisonlib.plots.card import card
 
-from .refresh_readme import RUNS, TABLES
+from .refresh_readme import RUNS, SPELT, TABLES
 from .refresh_reference import chosen, kept
 
 BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
@@ -52,13 +52,17 @@ def _line(compared: Comparison, run: str) -> str:
     for cell in compared.cells:
         if cell.ours and cell.claim.printed:
             ours = f"{cell.claim.row} **{100 * cell.ours.value:.0f}** ({cell.claim.printed.rstrip('%').split(' ± ')[0]})"
-            column = cell.claim.column
-            shown.setdefault(column.capitalize() if column.isupper() else column, []).append(ours)
+            shown.setdefault(_spelt(cell.claim.column), []).append(ours)
     counts = Counter(said.word for _, said in compared.findings)
     words = ", ".join(f"{word} {counts[word]}" for word in FINDING if counts[word])
     lines = [f"- `{run}` ({compared.caption})", *(f"  - *{column}*: {'; '.join(rows)}" for column, rows in shown.items())]
     lines.append(f"  - The paper's sentences: {words or 'none of them asks this'}")
     return "\n".join(textwrap.fill(each, WIDTH, subsequent_indent=_deeper(each), **WHOLE) for each in lines)
+
+
+def _spelt(column: str) -> str:
+    """A column's name in small letters; abbreviated defences in full."""
+    return SPELT.get(column, column.capitalize() if column.isupper() else column)
 
 
 def _deeper(line: str) -> str:

@@ -70,6 +70,7 @@ TABLES = {  # by notebook
     "dp_instahide_table1": Place("dp_instahide", "table1", "backdoor"),
     "dp_instahide_table2": Place("dp_instahide", "table2", "targeted"),
     "dp_instahide_table3": Place("dp_instahide", "table3", "targeted_imagenet"),
+    "dp_instahide_table4": Place("dp_instahide", "table4", "ablation"),
     "dp_instahide_table5": Place("dp_instahide", "table5", "targeted"),
     "dp_instahide_table6": Place("dp_instahide", "table6", "targeted"),
     "just_how_toxic_table2": Place("just_how_toxic", "table2", "transfer"),
@@ -81,11 +82,23 @@ TABLES = {  # by notebook
             "table4": (4, 5, 6),
             "table7": (4, 7, 9, 12),
             "table8": (4, 8, 15),
+            "table10": (10, 11),
             "table13": (4, 13, 14, 21),
+            "table16": (16, 17, 20),
+            "table22": (22,),
         }.items()
     },
 }
-LONG = ("table4", "table7", "table8", "table13", "table25")  # of "Just How Toxic": not in the README, which is to be short
+LONG = (
+    "table4",
+    "table7",
+    "table8",
+    "table10",
+    "table13",
+    "table16",
+    "table22",
+    "table25",
+)  # of "Just How Toxic": not in the README, which is to be short
 FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "paper_tiny", "small", "fast", "tiny", "laptop", "quick")  # from the largest scale to the smallest

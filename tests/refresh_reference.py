@@ -66,8 +66,20 @@ def chosen(records: list[Record], run: str, place: Place) -> list[Record]:
     claims = [claim for table in tables for claim in table.claims]
     asked = [column for table in tables for column in columns(table)] or [claim for claim in claims if comparable(claim)]
     attacked = where(mine, lambda trial: any(attacked_as(trial, column) for column in asked))
+    named = {name for claim in claims for name in claim.means}
+    attacked = attacked if "poison_rate" in named else where(attacked, lambda trial: _as_many(trial.attack, scale))
     kept = where(attacked, lambda t: not t.defence.parts or any(belongs(as_filtered(t), claim) for claim in claims))
-    return kept + controls(mine, kept)
+    return (kept := _of_equal_networks(kept)) + controls(mine, kept)
+
+
+def _of_equal_networks(records: list[Record]) -> list[Record]:
+    """Of the black box's networks those with the most trials, as their mean is shown: designs of other tables have others, too."""
+    seeds: dict[str, set[int]] = {}
+    for record in (hidden := where(records, lambda trial: trial.extractor is not None and trial.knowledge == "black box")):
+        seeds.setdefault(canonical(record.spec["model"]), set()).add(record.seed)
+    most = max(map(len, seeds.values()), default=0)
+    few = {record.key for record in hidden if len(seeds[canonical(record.spec["model"])]) < most}
+    return [record for record in records if record.key not in few]
 
 
 def where(records: Iterable[Record], wanted: Callable[[Trial], bool]) -> list[Record]:
@@ -85,13 +97,14 @@ def tuned(seed: int, scale: Profile) -> bool:
 
 
 def controls(records: Iterable[Record], attacked: Iterable[Record]) -> list[Record]:
-    """The clean controls among the records, each once: those of the same attack, defence and seed as one of the attacked."""
+    """The clean controls among the records, each once: those of the same attack, network, defence and seed as one attacked."""
     wanted = {_without_poison(record) for record in attacked}
     return list({r.key: r for r in records if r.trial.attack.clean and _without_poison(r) in wanted}.values())
 
 
-def _without_poison(record: Record) -> tuple[str, str, int]:
-    return record.spec["attack"]["name"], canonical(record.trial.defence.describe()), record.seed
+def _without_poison(record: Record) -> tuple[str, str, str, int]:
+    spec = record.spec
+    return spec["attack"]["name"], canonical(spec["model"]), canonical(record.trial.defence.describe()), record.seed
 
 
 def as_filtered(trial: Trial) -> Trial:
@@ -140,12 +153,23 @@ def _trial(record: Record) -> Trial | None:
 
 def _as_given(attack: Attack, scale: Profile) -> bool:
     """Whether all values of an attack, but those that are varied, are the profile's."""
-    name, described = registry.name_of(attack), registry.describe(attack)
+    described = registry.describe(attack)
     try:
-        wanted = registry.describe(attacks.load(name, **scale.attacks.get(name, {})))
+        wanted = registry.describe(_given(attack, scale))
     except TypeError:  # an attack whose values have no defaults, such as poisons of one's own
         return False
     return all(described[field] == value for field, value in wanted.items() if field not in VARIED)
+
+
+def _as_many(attack: Attack, scale: Profile) -> bool:
+    """Whether an attack has the profile's share of poisons: designs vary it, on the same data and networks as a scenario."""
+    return getattr(attack, "poison_rate", None) == getattr(_given(attack, scale), "poison_rate", None)
+
+
+def _given(attack: Attack, scale: Profile) -> Attack:
+    """The attack of the same name with the profile's values."""
+    name = registry.name_of(attack)
+    return attacks.load(name, **scale.attacks.get(name, {}))
 
 
 def refresh(run: str, records: list[Record], names: Iterable[str] = TABLES) -> dict[Path, dict]:

@@ -51,7 +51,7 @@ def by_hand(records, defence):
 @pytest.fixture(autouse=True)
 def planned(monkeypatch):
     """As if a profile planned these very seeds."""
-    monkeypatch.setattr(cells, "_planned", lambda text, seeds: True)
+    monkeypatch.setattr(cells, "as_planned_at", lambda text, seeds: True)
 
 
 def students(values):

@@ -44,6 +44,12 @@ class Cell:
     devices: tuple[str, ...]
     planned: bool  # whether the seeds are those that a profile plans, so that their number was fixed beforehand
     failed: tuple[int, ...] = ()  # seeds of trials that have no result, which count neither as hits nor as misses
+    members: tuple[str, ...] = ()  # of an average over networks: the texts of their settings
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The texts of the settings behind the cell: mostly one."""
+        return self.members or (self.setting.text,)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _cell(about: Setting, records: Iterable[Record | Summary], failed: Collectio
         tuple(by_seed),
         *(tuple(_mean(each, name) for each in victims) for name in MEANS),
         tuple(", ".join(sorted({record.device for record in each})) for each in victims),
-        _planned(about.text, tuple(by_seed)),
+        as_planned_at(about.text, tuple(by_seed)),
         tuple(sorted(failed)),
     )
 
@@ -95,15 +101,18 @@ MEANS = ("success", "accuracy", "confidence", "seconds", "processor_seconds")
 
 
 def _mean(victims: Sequence[Record | Summary], name: str) -> float | None:
-    """The mean of a number over the victims of one seed, of which there mostly is one; None where one of the numbers is None."""
-    if len(victims) == 1:
-        return getattr(victims[0], name)
-    values = [getattr(each, name) for each in victims]
-    return None if None in values else sum(values) / len(values)
+    """The mean of a number over the victims of one seed, of which there mostly is one."""
+    return mean_of([getattr(each, name) for each in victims])
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean, bit for bit the value itself where there is one; None where one of the numbers is None."""
+    return values[0] if len(values) == 1 else None if None in values else sum(values) / len(values)
 
 
 @functools.lru_cache(maxsize=4096)
-def _planned(text: str, seeds: tuple[int, ...]) -> bool:
+def as_planned_at(text: str, seeds: tuple[int, ...]) -> bool:
+    """Whether a profile plans these seeds of a setting, so that their number was fixed beforehand."""
     trial = trial_of(text)
     return trial is not None and as_planned(trial, seeds)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import files, paths
 from ..experiments import Record, Trial, rules
 from ..experiments.failures import Failure
+from .averages import Averages, averaged, averages
 from .belonging import alike, attacked_as, belongs, columns, same_setting
 from .cells import Cell, cells, chance, failures, measured, trial_of
 from .cells import judged as judged_mean
@@ -129,19 +130,22 @@ def compare(records: Sequence[Record], paper: str, table: str | Sequence[str]) -
     A record belongs to a cell if its attack, defence and values are what the claim's ``means`` say; data and network may differ,
     and the cell then says that the setting is not the paper's. Records of the attack under a defence that the table lacks make
     further rows. Records of clean controls give the chance rate; records whose classes cannot be imported here are left out.
-    Raises ValueError for records of several settings in one cell.
+    Where the benchmark averages over networks, so do we over those of our victims (`averages`). Raises ValueError for records of
+    several settings in one cell otherwise.
     """
     claimed, every = together(load(paper), [table] if isinstance(table, str) else table), cells(records)
     trials = {cell: trial for cell in every if (trial := trial_of(cell.setting.text))}
-    claims = [*claimed.claims, *_further(claimed, list(trials.values()))]
-    mine = [_mine(claim, trials) for claim in claims]
+    claims, means = [*claimed.claims, *_further(claimed, list(trials.values()))], averages(every)
+    mine = [_mine(claim, trials, means) for claim in claims]
+    every = (*every, *means.values())
+    trials |= {mean: trial_of(mean.members[0]) for mean in means.values()}
     compared = _compared(claims, mine, every, trials)
     by_name = {(cell.claim.row, cell.claim.column): cell for cell in compared}
     asked = {each: [by_name.get(claimed.place_of(place)) for place in each.places] for each in load(paper).findings}
     findings = [each for each, found in asked.items() if _measured(*found)]
     verdicts, at_any_n = (answered([_question(f, asked[f], every, planned) for f in findings]) for planned in (True, False))
     seen = effects([(cell.claim, cell.trials) for cell in compared if cell.trials], every)
-    used = {own.setting.text for own in mine if own}
+    used = {text for own in mine if own for text in own.settings}
     behind = {record.key: record for record in records if record.setting in used}
     said = tuple(zip(findings, verdicts, strict=True))
     return Comparison(claimed, compared, said, tuple(at_any_n), seen, tuple(behind.values()))
@@ -170,9 +174,11 @@ def _further(table: Table, trials: Sequence[Trial]) -> Iterator[Claim]:
                 yield replace(column, row=trial.defence.label, means=column.means | {"defence": trial.defence})
 
 
-def _mine(claim: Claim, trials: Mapping[Cell, Trial]) -> Cell | None:
+def _mine(claim: Claim, trials: Mapping[Cell, Trial], means: Averages) -> Cell | None:
     """The cell of ours that measures a claim."""
     found = [cell for cell, trial in trials.items() if belongs(trial, claim)]
+    if averaged(claim) and (mean := means.get(frozenset(cell.setting.text for cell in found))):
+        return mean
     if len(found) > 1:
         raise ValueError(f"{claim.table}, {claim.row}: records of {len(found)} settings; give those of one")
     return found[0] if found else None

@@ -85,5 +85,5 @@ def _cell(comparison: Comparison, cell: TableCell) -> dict:
 
 def _keys(comparison: Comparison, cell: TableCell) -> list[str]:
     """The keys of the records behind a cell, in the order of their seeds."""
-    mine = [record for record in comparison.records if record.setting == cell.trials.setting.text]
+    mine = [record for record in comparison.records if record.setting in cell.trials.settings]
     return [record.key for record in sorted(mine, key=lambda record: record.seed)]

@@ -1,0 +1,73 @@
+"""Cells of several victims' networks as one, where the paper prints their average: for each seed the mean over the networks."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..experiments.spec import canonical
+from .cells import MEANS, Cell, as_planned_at, mean_of
+from .claims import Claim
+
+Averages = Mapping[frozenset[str], Cell]  # by the texts of the settings that are averaged
+
+
+def averaged(claim: Claim) -> bool:
+    """Whether the claim is about whatever networks its victims have: those of the benchmark, unless it names one."""
+    return "transfer" in claim.means and "model" not in claim.means
+
+
+def averages(cells: Sequence[Cell]) -> Averages:
+    """An average for every attack that was run on several networks, and for their clean controls.
+
+    Only seeds that all of the networks have count. Attacks that share no seed have no average.
+    """
+    groups: dict[str, dict[str, Cell]] = {}
+    for cell in cells:
+        network, rest = _split(cell.setting.text)
+        groups.setdefault(rest, {})[network] = cell
+    attacked = [group for group in groups.values() if len(group) > 1 and not next(iter(group.values())).setting.control]
+    together = {frozenset(group) for group in attacked}
+    return dict(_made(groups.values(), together))
+
+
+def _made(groups, together: set[frozenset[str]]) -> Iterator[tuple[frozenset[str], Cell]]:
+    for group in groups:
+        for networks in together:
+            members = [group[each] for each in sorted(networks & group.keys())]
+            seeds = [seed for seed in members[0].seeds if all(seed in each.seeds for each in members)] if members else []
+            if len(members) == len(networks) and seeds:
+                yield frozenset(each.setting.text for each in members), _average(members, seeds)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """(the victim's network, the setting without it)."""
+    spec = json.loads(text)
+    network = canonical(spec.pop("model"))
+    spec["extractor"] = spec.get("extractor") and spec["extractor"] | {"model": None}
+    return network, canonical(spec)
+
+
+def _average(members: Sequence[Cell], seeds: Sequence[int]) -> Cell:
+    first, rows = members[0], []
+    for seed in seeds:
+        of_seed = [(each, each.seeds.index(seed)) for each in members]
+        rows.append([mean_of([getattr(each, name)[i] for each, i in of_seed]) for name in MEANS])
+    devices = tuple(", ".join(sorted({each.devices[each.seeds.index(seed)] for each in members})) for seed in seeds)
+    return replace(
+        first,
+        setting=_setting(members),
+        seeds=tuple(seeds),
+        **dict(zip(MEANS, map(tuple, zip(*rows, strict=True)), strict=True)),
+        devices=devices,
+        planned=all(as_planned_at(each.setting.text, tuple(seeds)) for each in members),
+        failed=tuple(sorted({seed for each in members for seed in each.failed})),
+        members=tuple(each.setting.text for each in members),
+    )
+
+
+def _setting(members: Sequence[Cell]):
+    """The setting that the members share; in the network's place stand all of theirs."""
+    spec = json.loads(members[0].setting.text)
+    models = [json.loads(each.setting.text)["model"] for each in members]
+    spec |= {"model": models, "extractor": spec.get("extractor") and spec["extractor"] | {"model": models}}
+    return replace(members[0].setting, text=canonical(spec), model=" and ".join(each.setting.model for each in members))
