@@ -94,3 +94,16 @@ def test_the_kept_table_takes_the_networks_with_the_most_trials():
     assert {label(record.trial) for record in mine if not record.trial.attack.clean} == {"patch_mlp", FIRST}
     equal = chosen(made([*white(40), *black(FIRST, 40), *black(SECOND, 40)]), "quick", TABLES["just_how_toxic_table2"])
     assert {label(record.trial) for record in equal if not record.trial.attack.clean} == {"patch_mlp", FIRST, SECOND}
+
+
+def test_networks_of_none_of_the_benchmarks_stand_for_each_of_its_and_not_beside_its_own():
+    how = dict(attack="bullseye_polytope", attacker=[experiments.profile("transfer", "quick").extractor], trials=4)
+    tables = {each: experiments.grid("scratch", "quick", model=each, **how) for each in (FIRST, SECOND, "vgg(depth=11, width=8)")}
+    records = {each: [invent.record(t, int(t.seed < 201 + i)) for t in table] for i, (each, table) in enumerate(tables.items())}
+
+    def shown(*networks):
+        compared = papers.compare([record for each in networks for record in records[each]], "just_how_toxic", "table25")
+        return [compared.cell("BP", name).ours.value for name in ("ResNet-18", "VGG11", "Average")]
+
+    assert shown(FIRST, SECOND) == [0.375] * 3
+    assert shown(FIRST, "vgg(depth=11, width=8)") == [0.25, 0.75, 0.5]

@@ -4,16 +4,34 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from .. import models
+from ..experiments import Trial
 from ..experiments.spec import canonical
+from .belonging import is_network
 from .cells import MEANS, Cell, as_planned_at, mean_of
 from .claims import Claim
 
 Averages = Mapping[frozenset[str], Cell]  # by the texts of the settings that are averaged
 
 
-def averaged(claim: Claim) -> bool:
-    """Whether the claim is about whatever networks its victims have: those of the benchmark, unless it names one."""
-    return "transfer" in claim.means and "model" not in claim.means
+def average(claim: Claim, found: Mapping[Cell, Trial], known: Averages) -> Cell | None:
+    """The average that measures a claim of the benchmark about all of its networks, of the cells that were found to; None for any
+    other claim.
+
+    Networks that are none of the benchmark's stand for each that a claim names.
+    """
+    if "transfer" not in claim.means or any(_named(trial, claim) for trial in found.values()):
+        return None
+    return known.get(frozenset(cell.setting.text for cell in found))
+
+
+def named(claim: Claim, found: Mapping[Cell, Trial]) -> Mapping[Cell, Trial]:
+    """Those with the network that the claim names, if there are any; else all."""
+    return {cell: trial for cell, trial in found.items() if _named(trial, claim)} or found
+
+
+def _named(trial: Trial, claim: Claim) -> bool:
+    return "model" in claim.means and is_network(trial.model, models.load(claim.means["model"]))
 
 
 def averages(cells: Sequence[Cell]) -> Averages:

@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import files, paths
 from ..experiments import Record, Trial, rules
 from ..experiments.failures import Failure
-from .averages import Averages, averaged, averages
+from .averages import Averages, average, averages, named
 from .belonging import alike, attacked_as, belongs, columns, same_setting
 from .cells import Cell, cells, chance, failures, measured, trial_of
 from .cells import judged as judged_mean
@@ -176,12 +176,12 @@ def _further(table: Table, trials: Sequence[Trial]) -> Iterator[Claim]:
 
 def _mine(claim: Claim, trials: Mapping[Cell, Trial], means: Averages) -> Cell | None:
     """The cell of ours that measures a claim."""
-    found = [cell for cell, trial in trials.items() if belongs(trial, claim)]
-    if averaged(claim) and (mean := means.get(frozenset(cell.setting.text for cell in found))):
+    found = named(claim, {cell: trial for cell, trial in trials.items() if belongs(trial, claim)})
+    if mean := average(claim, found, means):
         return mean
     if len(found) > 1:
         raise ValueError(f"{claim.table}, {claim.row}: records of {len(found)} settings; give those of one")
-    return found[0] if found else None
+    return next(iter(found), None)
 
 
 def _compared(
