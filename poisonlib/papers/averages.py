@@ -1,22 +1,22 @@
 """Cells of several victims' networks as one, where the paper prints their average: for each seed the mean over the networks."""
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .. import models
 from ..experiments import Trial
 from ..experiments.spec import canonical
 from .belonging import is_network
-from .cells import MEANS, Cell, as_planned_at, mean_of
+from .cells import MEANS, Cell, Setting, as_planned_at, mean_of
 from .claims import Claim
 
 Averages = Mapping[frozenset[str], Cell]  # by the texts of the settings that are averaged
 
 
 def average(claim: Claim, found: Mapping[Cell, Trial], known: Averages) -> Cell | None:
-    """The average that measures a claim of the benchmark about all of its networks, of the cells that were found to; None for any
-    other claim.
+    """The average of the cells ``found`` for a claim of the benchmark about all of its networks; None for any other claim.
 
     Networks that are none of the benchmark's stand for each that a claim names.
     """
@@ -39,21 +39,20 @@ def averages(cells: Sequence[Cell]) -> Averages:
 
     Only seeds that all of the networks have count. Attacks that share no seed have no average.
     """
-    groups: dict[str, dict[str, Cell]] = {}
+    groups: dict[str, dict[str, Cell]] = {}  # by all but the network, then by the network
     for cell in cells:
         network, rest = _split(cell.setting.text)
         groups.setdefault(rest, {})[network] = cell
     attacked = [group for group in groups.values() if len(group) > 1 and not next(iter(group.values())).setting.control]
-    together = {frozenset(group) for group in attacked}
-    return dict(_made(groups.values(), together))
+    return dict(_made(groups.values(), {frozenset(group) for group in attacked}))
 
 
-def _made(groups, together: set[frozenset[str]]) -> Iterator[tuple[frozenset[str], Cell]]:
-    for group in groups:
-        for networks in together:
-            members = [group[each] for each in sorted(networks & group.keys())]
-            seeds = [seed for seed in members[0].seeds if all(seed in each.seeds for each in members)] if members else []
-            if len(members) == len(networks) and seeds:
+def _made(groups: Iterable[dict[str, Cell]], together: set[frozenset[str]]) -> Iterator[tuple[frozenset[str], Cell]]:
+    """The averages of each group over networks that an attack was run on, with the texts of their settings."""
+    for group, networks in itertools.product(groups, together):
+        if networks <= group.keys():
+            members = [group[each] for each in sorted(networks)]
+            if seeds := [seed for seed in members[0].seeds if all(seed in each.seeds for each in members)]:
                 yield frozenset(each.setting.text for each in members), _average(members, seeds)
 
 
@@ -83,7 +82,7 @@ def _average(members: Sequence[Cell], seeds: Sequence[int]) -> Cell:
     )
 
 
-def _setting(members: Sequence[Cell]):
+def _setting(members: Sequence[Cell]) -> Setting:
     """The setting that the members share; in the network's place stand all of theirs."""
     spec = json.loads(members[0].setting.text)
     models = [json.loads(each.setting.text)["model"] for each in members]
