@@ -85,6 +85,6 @@ def _average(members: Sequence[Cell], seeds: Sequence[int]) -> Cell:
 def _setting(members: Sequence[Cell]) -> Setting:
     """The setting that the members share; in the network's place stand all of theirs."""
     spec = json.loads(members[0].setting.text)
-    models = [json.loads(each.setting.text)["model"] for each in members]
-    spec |= {"model": models, "extractor": spec.get("extractor") and spec["extractor"] | {"model": models}}
+    networks = [json.loads(each.setting.text)["model"] for each in members]
+    spec |= {"model": networks, "extractor": spec.get("extractor") and spec["extractor"] | {"model": networks}}
     return replace(members[0].setting, text=canonical(spec), model=" and ".join(each.setting.model for each in members))
