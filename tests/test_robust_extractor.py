@@ -125,6 +125,10 @@ def test_what_is_new_is_left_out_of_descriptions_where_it_is_not_used():
 def test_what_no_extractor_can_be_pretrained_for_is_refused():
     with pytest.raises(ValueError, match=r"start from no extractor that adversarial_training\(.*choose the scenario transfer"):
         experiments.grid("targeted", "quick", attack=CRAFTED, trials=1)
+    with pytest.raises(
+        ValueError, match=r"after adversarial_training\(.*train all layers without it; choose a recipe with frozen=True"
+    ):
+        tiny(recipe=dataclasses.replace(HEAD, frozen=False))
     (trial,) = tiny()
     ghosts = dataclasses.replace(PLAIN, recipe=training.load(PLAIN.recipe, batch_size=20, ghost_batch=10))
     with pytest.raises(ValueError, match="ghost_batch=10: adversarial_training"):
