@@ -22,12 +22,12 @@ from poisonlib import attacks, papers, registry
 from poisonlib.attacks import Attack
 from poisonlib.experiments import Ledger, Record, Trial, profile, profiles
 from poisonlib.experiments.designs import SCENARIO
-from poisonlib.experiments.extractor import model_of
+from poisonlib.experiments.extractor import Extractor, Origin, model_of
 from poisonlib.experiments.profiles import Profile, on_setups
 from poisonlib.experiments.spec import canonical
 from poisonlib.filters.random_removal import RandomRemoval
 from poisonlib.papers import Comparison, dossier
-from poisonlib.papers.belonging import attacked_as, belongs, columns, comparable
+from poisonlib.papers.belonging import attacked_as, belongs, columns, comparable, without_content
 from poisonlib.papers.designs import identity
 
 from .refresh_readme import FIGURE, REFERENCE, RUNS, TABLES, Place
@@ -130,11 +130,16 @@ def _placed(trial: Trial, scale: Profile, others: bool) -> bool:
     """
     label = registry.label(trial.data)  # without the digest of the content
     data = label == registry.label(scale.data) or (on_setups(trial) and label == "cifar_setup")
-    own = scale.extractor and scale.extractor.resolved()
-    like = trial.extractor and replace(trial.extractor, model=scale.model)
-    theirs = [each if own else model_of(each) for each in trial.attacker]
+    own = _named(scale.extractor)
+    like = trial.extractor and _named(replace(trial.extractor, model=scale.model))
+    theirs = [_named(each) if own else model_of(each) for each in trial.attacker]
     other = others and like == own and (trial.attack.clean or theirs == [own or scale.model])
     return data and trial.recipe == scale.recipe and (trial.model == scale.model or other)
+
+
+def _named(origin: Origin | None) -> Origin | None:
+    """An extractor without the digest of its data's content, which is known only where the data are."""
+    return replace(origin, data=without_content(origin.data)) if isinstance(origin, Extractor) else origin
 
 
 def of_designs(records: Iterable[Record], name: str, places: Iterable[Place]) -> list[Record]:

@@ -115,7 +115,7 @@ def same_setting(trial: Trial, claim: Claim) -> bool:
 
 
 def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
-    place, theirs = ((_plain(of.data), of.model, of.recipe, _start(of.extractor)) for of in (trial, full))
+    place, theirs = ((without_content(of.data), of.model, of.recipe, _start(of.extractor)) for of in (trial, full))
     if place != theirs:
         return False
     name = registry.name_of(trial.attack)
@@ -125,10 +125,10 @@ def _as_in(full: Profile, trial: Trial, claim: Claim) -> bool:
 
 def _start(extractor: Extractor | None) -> tuple | None:
     """On what an extractor was pretrained, and how."""
-    return extractor and (_plain(extractor.data), extractor.recipe, extractor.step)
+    return extractor and (without_content(extractor.data), extractor.recipe, extractor.step)
 
 
-def _plain(data):
+def without_content(data):
     """A data set without its hidden values, such as the digest of its content, by which the paper's cannot be told."""
     hidden = [each for each in fields(data) if not each.metadata.get("shown", True)]
     return replace(data, **{each.name: "" if isinstance(getattr(data, each.name), str) else each.default for each in hidden})
