@@ -465,3 +465,8 @@ def test_networks_of_the_benchmark_stand_in_their_columns_and_in_the_average(net
     claims = papers.load("just_how_toxic").table("table25").claims
     found = [claim.column for claim in claims if belonging.belongs(trial, claim)]
     assert found == places
+
+
+def test_a_table_of_which_nothing_was_run_has_its_columns():
+    frame = papers.compare([], "just_how_toxic", "table24").frame()
+    assert len(frame) == 0 and list(frame[["row", "ours %", "verdict"]]) == ["row", "ours %", "verdict"]

@@ -22,6 +22,11 @@ from .statistics import Estimate
 from .together import together
 from .verdicts import Asked, CellVerdict, Question, Verdict, answered, judged
 
+SHOWN = (  # columns of `Comparison.frame`
+    *("row", "column", "ours %", "95 % interval", "n", "chance %", "paper"),
+    *("paper's n", "printed value", "its count", "its n tells", "verdict"),
+)
+
 
 @dataclass(frozen=True)
 class TableCell:
@@ -71,7 +76,7 @@ class Comparison:
         """A pandas table for the reader: ours with its interval, trials, chance rate, the paper's value, the verdict."""
         import pandas as pd
 
-        return pd.DataFrame([_reader_row(cell) for cell in self.cells if cell.ours])
+        return pd.DataFrame([_reader_row(cell) for cell in self.cells if cell.ours], columns=SHOWN)
 
     def findings_frame(self):
         """A pandas table, shown uncut: each finding in the paper's words, what its own cells and our trials say of it, and why."""
@@ -238,20 +243,21 @@ def _gate(pair: Sequence[Cell], every: Sequence[Cell]) -> str:
 def _reader_row(cell: TableCell) -> dict:
     claim, ours, said = cell.claim, cell.ours, cell.verdict
     word = said.word if said else ""
-    return {
-        "row": claim.row,
-        "column": claim.column,
-        "ours %": _percent(ours.value),
-        "95 % interval": f"{_percent(ours.low)} to {_percent(ours.high)}",
-        "n": f"{ours.trials} ({len(cell.trials.failed)} failed)" if cell.trials and cell.trials.failed else ours.trials,
-        "chance %": _percent(cell.chance.value) if cell.chance else "",
-        "paper": claim.printed,
-        "paper's n": claim.trials or "",
-        "printed value": said.value if said else "",
-        "its count": said.count if said else "",
-        "its n tells": f"{said.told:.0%}" if said else "",
-        "verdict": f"({word}: other setting)" if word and not cell.same_setting else word or "-",
-    }
+    values = (
+        claim.row,
+        claim.column,
+        _percent(ours.value),
+        f"{_percent(ours.low)} to {_percent(ours.high)}",
+        f"{ours.trials} ({len(cell.trials.failed)} failed)" if cell.trials and cell.trials.failed else ours.trials,
+        _percent(cell.chance.value) if cell.chance else "",
+        claim.printed,
+        claim.trials or "",
+        said.value if said else "",
+        said.count if said else "",
+        f"{said.told:.0%}" if said else "",
+        f"({word}: other setting)" if word and not cell.same_setting else word or "-",
+    )
+    return dict(zip(SHOWN, values, strict=True))
 
 
 def _percent(share: float) -> str:
