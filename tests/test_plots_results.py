@@ -38,7 +38,8 @@ def invented(defence=DEFENCES, attack=("gradient_matching", "gradient_matching(a
 
 
 def below(figure):
-    return figure._supxlabel.get_text() if figure._supxlabel else ""
+    """The words at the lower edge, on however many lines."""
+    return figure._supxlabel.get_text().replace("\n", " ") if figure._supxlabel else ""
 
 
 def words(figure):
@@ -70,6 +71,19 @@ class TestCaption:
         others = [axis.get_tightbbox() for axis in figure.axes] + [legend.get_window_extent() for legend in figure.legends]
         assert not any(line.overlaps(other) for other in others)
         assert all(page.x0 <= other.x0 and other.x1 <= page.x1 + 1 for other in others), "nothing is cut"
+
+    @pytest.mark.parametrize("kind", ["rates", "forest"])
+    def test_a_long_one_takes_several_lines_within_the_page(self, kind, monkeypatch):
+        setting = " · ".join(f"network(depth={i}, width=16)" for i in range(12))
+        monkeypatch.setattr("poisonlib.plots.results.caption", lambda records: setting)
+        monkeypatch.setattr(papers.Comparison, "caption", setting)
+        figure = drawings()[kind]
+        assert figure._supxlabel.get_text().count("\n") >= 2 and below(figure) == setting
+        figure.canvas.draw()
+        page, line = figure.bbox, figure._supxlabel.get_window_extent()
+        assert page.x0 <= line.x0 and line.x1 <= page.x1 and page.y0 <= line.y0
+        others = [axis.get_tightbbox() for axis in figure.axes] + [legend.get_window_extent() for legend in figure.legends]
+        assert not any(line.overlaps(other) for other in others)
 
     def test_without_records_there_is_no_line(self):
         points = papers.points(invented(attack=["gradient_matching"]))

@@ -14,7 +14,7 @@ from ..papers.compare import Comparison, TableCell
 from ..papers.statistics import Estimate
 from ..papers.telling import names, shared
 from .drawing import SIZE, Drawing
-from .style import CHANCE, PAPER, ROOM, colours, short, small_print
+from .style import CHANCE, PAPER, ROOM, colours, short, small_lines, small_print
 
 OURS = "ours, 95 % interval"
 WIDEST, NARROWEST, PANEL = 8.6, 4.6, 2.6  # inches: of the figure, and of one of its panels at most
@@ -112,10 +112,10 @@ def draw(
     lines, tallest = "\n".join(labels).splitlines(), max(label.count("\n") + 1 for label in labels)
     where = list(dict.fromkeys(name for mark in marks for name, _ in mark.ours))
     legend = math.ceil((len(where) + 2) / (columns := 3 if len(where) < 2 else 2))  # lines
-    room, height = ROOM * bool(note), (0.1 + 0.14 * tallest) * len(rows)
-    below = BELOW + room + 0.19 * (legend - 1)
     left, above = 0.25 + LETTER * max(map(len, lines)), ABOVE if title else ABOVE - 0.25
     wide = width or min(WIDEST, max(NARROWEST, left + PANEL * len(headings) + 0.15))
+    room, height = ROOM * len(small_lines(note, wide)), (0.1 + 0.14 * tallest) * len(rows)
+    below = BELOW + room + 0.19 * (legend - 1)
     panel, tall = (0.985 * wide - left) / len(headings), below + height + above
     figure = Drawing((wide, tall))
     for i, heading in enumerate(headings):

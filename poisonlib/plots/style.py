@@ -5,6 +5,7 @@ Colours are named by what they stand for. They are those of seaborn's palette "c
 
 import io
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 from .. import files, paths
@@ -21,7 +22,7 @@ INK, GUIDE, NOTE = "0.1", "0.5", "0.3"  # marks and words, lines that guide the 
 MARKS = "osDv^<>PX*hpd"  # shapes that tell series apart, beside their colours
 MARK = 6.0  # points: the size of a mark
 
-ROOM = 0.18  # inches that a line at the lower edge takes
+SMALL, ROOM = 7.5, 0.18  # points, and inches that a line at the lower edge takes
 
 
 class Look(NamedTuple):
@@ -66,13 +67,24 @@ def canvas(*args, **kwargs):
     return figure, axes
 
 
+def small_lines(words: str, width: float) -> list[str]:
+    """The lines of `small_print` in a figure so many inches wide; none for no words."""
+    from matplotlib.textpath import TextPath
+
+    if not words:
+        return []
+    wide, room = TextPath((0, 0), words, size=SMALL).get_extents().width / 72, 0.96 * width
+    letters = len(words) if wide <= room else max(1, int(len(words) * room / wide))
+    return wrap(words, letters, break_long_words=False, break_on_hyphens=False)
+
+
 def small_print(figure, words: str) -> None:
-    """A line at the lower right edge; nothing for no words. A `canvas` grows by `ROOM`; elsewhere the caller leaves that room."""
-    if words:
+    """Lines at the lower right edge, if there are words. A `canvas` grows by `ROOM` each; elsewhere the caller leaves that room."""
+    width, height = figure.get_size_inches()
+    if lines := small_lines(words, width):
         if figure.get_layout_engine():
-            width, height = figure.get_size_inches()
-            figure.set_size_inches(width, height + ROOM)
-        figure.supxlabel(words, x=0.99, ha="right", fontsize=7.5, color=NOTE)
+            figure.set_size_inches(width, height + ROOM * len(lines))
+        figure.supxlabel("\n".join(lines), x=0.99, ha="right", fontsize=SMALL, color=NOTE)
 
 
 def sample(**look):
