@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from poisonlib import data, experiments, registry, training
+from poisonlib import data, experiments, models, registry, training
 from poisonlib.data import ImageSet, stored
+from poisonlib.experiments import Extractor
 
 from . import plain
 
@@ -447,6 +448,13 @@ def test_a_folder_keeps_images_of_the_size_and_has_a_mean_of_its_own(animals, ke
     levels = train.images.double() / 255
     assert train.mean == test.mean == pytest.approx(levels.mean((0, 2, 3)).tolist())
     assert train.std == test.std == pytest.approx(levels.std((0, 2, 3), correction=0).tolist())
+
+
+def test_an_attackers_extractor_is_known_by_the_content_of_its_folder(animals, kept):
+    source = data.source("folder", path=str(animals), size=8)
+    own = Extractor(source, models.load("patch_mlp"), training.load("quick_targeted"))
+    (trial,) = experiments.grid("scratch", "quick", attack="bullseye_polytope", attacker=[own], trials=1)
+    assert trial.attacker == (own.resolved(),) and trial.attacker[0].data.content
 
 
 def test_a_folder_is_known_by_its_content_and_not_by_where_it_lies(animals, kept, tmp_path, monkeypatch):

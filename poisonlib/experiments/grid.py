@@ -98,7 +98,8 @@ def _attacker(choice: Attackers, base: Profile) -> tuple[Extractor | models.Mode
         raise ValueError("attacker='white box': from scratch, nobody has the victim's weights; choose 'grey box' or architectures")
     if isinstance(choice, str) and choice != "white box":
         raise ValueError(f"attacker={choice!r}: choose 'white box', 'grey box', or a list of architectures and extractors")
-    origins = () if choice == "white box" else tuple(each if isinstance(each, Extractor) else models.load(each) for each in choice)
+    given = () if choice == "white box" else choice
+    origins = tuple(each.resolved() if isinstance(each, Extractor) else models.load(each) for each in given)
     if own:
         origins = tuple(each if isinstance(each, Extractor) else dataclasses.replace(own, model=each) for each in origins)
     return () if origins == (own or base.model,) else origins
