@@ -26,12 +26,12 @@ def average(claim: Claim, found: Mapping[Cell, Trial], known: Averages) -> Cell 
 
 
 def named(claim: Claim, found: Mapping[Cell, Trial]) -> Mapping[Cell, Trial]:
-    """Those with the network that the claim names, if there are any; else all."""
+    """Those with the network that the benchmark's claim names, if there are any; else all."""
     return {cell: trial for cell, trial in found.items() if _named(trial, claim)} or found
 
 
 def _named(trial: Trial, claim: Claim) -> bool:
-    return "model" in claim.means and is_network(trial.model, models.load(claim.means["model"]))
+    return {"transfer", "model"} <= claim.means.keys() and is_network(trial.model, models.load(claim.means["model"]))
 
 
 def averages(cells: Sequence[Cell]) -> Averages:

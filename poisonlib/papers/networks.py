@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import NamedTuple
 
-import pandas
-
 from .. import models, registry
 from ..data import Data
 from ..experiments import Record
@@ -43,13 +41,15 @@ class Kind(NamedTuple):
         return means.get("transfer", True) and is_network(self.model, models.load(means["model"]))  # Table 20 has both
 
 
-def networks(records: Iterable[Record]) -> pandas.DataFrame:
-    """A row for each kind of network: extractors, and undefended victims of clean controls.
+def networks(records: Iterable[Record]):
+    """A pandas table, a row for each kind of network: extractors, and undefended victims of clean controls.
 
     ``n`` networks that differ in their start have ``accuracy %`` on the clean test images of their own data, on average.
     ``weights`` are the first letters of a lone extractor's digest. ``paper %`` has all that the paper prints of such a network,
     each with other normalisation or augmentation, whatever the width and schedule.
     """
+    import pandas
+
     found: dict[Kind, dict] = {}
     for record in records:
         for kind, which, accuracy in _networks(record):
