@@ -63,7 +63,10 @@ def _by_attack(found: dict, table: papers.Table) -> list[Line]:
     """The lines of a table whose rows are attacks: each under what the columns with rates of success stand for."""
     ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
     wanted = [claim for claim in table.claims if comparable(claim) and claim.measure == "success"]
-    names = {claim.row: claim.row if designed(claim) else _attack(claim) for claim in wanted}
+    rows: dict[str, set[str]] = {}
+    for claim in wanted:
+        rows.setdefault(_attack(claim), set()).add(claim.row)
+    names = {claim.row: claim.row if len(rows[_attack(claim)]) > 1 else _attack(claim) for claim in wanted}
     return [Line(names[c.row], _column(c), _side(c.printed, ours.get((c.row, c.column))), Side()) for c in wanted]
 
 

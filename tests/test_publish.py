@@ -370,3 +370,10 @@ def test_trials_in_the_black_box_and_on_setups_are_those_of_the_profile():
     on = [dataclasses.replace(t, data=source, attack=dataclasses.replace(t.attack, **setups)) for t in white]
     assert all(refresh_reference._placed(trial, scale, True) for trial in on)
     assert not refresh_reference._placed(dataclasses.replace(white[0], data=source), scale, True)
+
+
+def test_what_belongs_to_a_run_does_not_depend_on_whether_its_data_are_here(tmp_path, monkeypatch):
+    """TinyImageNet is known by a digest of its content, which only those can compute who have it."""
+    monkeypatch.setenv("POISONLIB_DATA", str(tmp_path))
+    records = list(Ledger.open(refresh_readme.REFERENCE / "tiny" / "trials"))
+    assert refresh_reference.of_profile(records, "transfer", "tiny") == [r for r in records if r.trial.extractor]

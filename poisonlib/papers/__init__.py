@@ -7,8 +7,8 @@ from .claims import Paper as Paper
 from .claims import Table as Table
 from .claims import load as load
 from .claims import names as names
-from .compare import Comparison as Comparison
 from .compare import compare as compare
+from .comparison import Comparison as Comparison
 from .designs import trials as trials
 from .networks import networks as networks
 from .rates import points as points

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import files, paths
 from ..experiments import rules
 from .claims import Finding
-from .compare import Comparison, TableCell
+from .comparison import Comparison, TableCell
 from .setting import setting
 from .verdicts import Verdict
 

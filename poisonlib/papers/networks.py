@@ -13,11 +13,14 @@ from .belonging import is_network
 from .claims import load
 
 PRINTED = {  # the paper's tables, by how a network was trained and on what
-    ("pretrained", "cifar"): "table17",
-    ("pretrained", "tinyimagenet"): "table18",
-    ("head", "cifar"): "table20",
-    ("from scratch", "cifar"): "table16",
+    ("pretrained", "cifar(classes=10)"): "table16",
+    ("from scratch", "cifar(classes=10)"): "table16",
+    ("pretrained", "cifar(classes=100)"): "table17",
+    ("pretrained", "tinyimagenet(classes=(0, 100))"): "table18",
     ("from scratch", "tinyimagenet"): "table19",
+    ("from scratch", "cifar(classes=10, limit=2500)"): "table20",
+    ("head", "cifar(classes=10, limit=2500)"): "table20",
+    ("head", "cifar_setup"): "table20",
 }
 
 
@@ -32,13 +35,14 @@ class Kind(NamedTuple):
     @property
     def printed(self) -> tuple[str, list[str]]:
         """(place, numbers) of the paper's networks of this kind: rows of one network differ in normalisation and augmentation."""
-        name = PRINTED.get((self.trained, registry.name_of(self.data).removesuffix("_setup")))
+        name = PRINTED.get((self.trained, registry.label(self.data)))
         claims = load("just_how_toxic").table(name).claims if name else ()
         wanted = [claim for claim in claims if claim.measure == "clean accuracy" and self._is(claim.means)]
         return (wanted[0].place.partition(",")[0] if wanted else ""), [claim.printed for claim in wanted]
 
     def _is(self, means: dict) -> bool:
-        return means.get("transfer", True) and is_network(self.model, models.load(means["model"]))  # Table 20 has both
+        transferred = self.trained == "head"
+        return means.get("transfer", transferred) == transferred and is_network(self.model, models.load(means["model"]))
 
 
 def networks(records: Iterable[Record]):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..experiments import Record
 from .cells import Point, cells, point, setting
-from .compare import Comparison
+from .comparison import Comparison
 
 
 def points(records: Sequence[Record]) -> dict[str, Point]:

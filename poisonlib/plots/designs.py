@@ -7,9 +7,9 @@ from textwrap import fill
 import numpy as np
 
 from ..papers import Comparison, Table
-from ..papers.compare import TableCell
+from ..papers.comparison import TableCell
 from ..papers.together import numbered
-from .style import CLEAN, GUIDE, INK, OURS, PAPER, REST, canvas, looks, sample, short, small_print
+from .style import CLEAN, GUIDE, INK, OURS, PAPER, REST, canvas, looks, sample, small_print
 
 BASELINE = "baseline"
 MARK = {"X": "✓", "×": "·"}
@@ -41,7 +41,7 @@ def scaling(comparison: Comparison):
     figure.legend(
         handles, [*rows, "ours, 95 %", "paper"], loc="outside upper center", ncols=len(handles), frameon=False, fontsize=8
     )
-    small_print(figure, short(comparison.caption, 110))
+    small_print(figure, comparison.caption)
     return figure
 
 

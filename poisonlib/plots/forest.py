@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ..papers.belonging import Beside
 from ..papers.cells import Cell, chance, measured
-from ..papers.compare import Comparison, TableCell
+from ..papers.comparison import Comparison, TableCell
 from ..papers.statistics import Estimate
 from ..papers.telling import names, shared
 from .drawing import SIZE, Drawing
