@@ -12,7 +12,7 @@ import pytest
 from poisonlib import cli, experiments, notebooks, paths, registry, source
 from poisonlib.data import source as read_data
 from poisonlib.data.cifar import Cifar
-from poisonlib.experiments import Ledger, Trial, index, provenance
+from poisonlib.experiments import Ledger, Trial, index, networks, provenance
 from poisonlib.experiments.ledger import read
 from poisonlib.experiments.snapshot import looked_up, snapshot
 from poisonlib.experiments.spec import digest
@@ -42,6 +42,7 @@ def calls(monkeypatch):
 def outputs(tmp_path, monkeypatch):
     monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "nothing"))
+    networks.images.cache_clear()  # what other tests read from elsewhere
 
 
 @pytest.fixture
