@@ -1,7 +1,7 @@
 """``make readme``: the README's table and RESULTS.md, paper beside ours, from the tables under ``outputs/reference``.
 
-The README has a line for each attack of each table, at the largest scale that it was run at; RESULTS.md shows the tables whole,
-at every scale, below what was found in words, which ``outputs/reference/findings.md`` holds.
+The README has the first table whole and a line for each attack of the others, at the largest scale that each was run at; RESULTS.md
+shows all whole, at every scale, below what was found in words, which ``outputs/reference/findings.md`` holds.
 """
 
 import json
@@ -153,17 +153,20 @@ def legend() -> str:
 
 
 def short() -> str:
-    """Markdown between the README's two marks: a line for each attack of each table, at the largest scale that it was run at."""
+    """Markdown between the README's two marks: the first table, and a line for each attack of the others, at the largest scale."""
     largest: dict[str, Found] = {}
     for found in every():
         if found.notebook.removeprefix("just_how_toxic_") not in LONG:
             largest.setdefault(found.notebook, found)
     if not largest:
         return f"{BEGIN}\n\n{END}"
-    header = ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
-    table = markdown(header, [row for found in largest.values() for row in _short(found)])
+    first, *others = largest.values()
+    parts = [f"**{first.title}**, `{first.run}`", *_long(first)]
+    if others:
+        header = ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
+        parts += ["**The other tables**", markdown(header, [row for found in others for row in _short(found)])]
     scales = dict.fromkeys(found.run for found in largest.values())
-    return "\n\n".join([BEGIN, table, "; ".join(f"`{run}`: {SCALES[run]}" for run in scales) + ".", END])
+    return "\n\n".join([BEGIN, *parts, "; ".join(f"`{run}`: {SCALES[run]}" for run in scales) + ".", END])
 
 
 def _short(found: Found) -> Iterator[list[str]]:
@@ -196,7 +199,7 @@ def page() -> str:
     parts = [PAGE.format(legend=legend()), *([words.read_text(encoding="utf-8").strip()] if words.exists() else [])]
     for name in (name for name in TABLES if name != FIGURE):
         for place, found in enumerate(each for each in every() if each.notebook == name):
-            parts += [_heading(found)] * (place == 0) + _long(found)
+            parts += [_heading(found)] * (place == 0) + [f"### `{found.run}`: {SCALES[found.run]}", *_long(found)]
     parts += filter(None, [hardware_lines.section()])
     return "\n\n".join(parts) + "\n"
 
@@ -208,7 +211,7 @@ def _heading(found: Found) -> str:
 
 
 def _long(found: Found) -> list[str]:
-    """A heading, the lines that were run, and their footer."""
+    """The lines that were run, and their footer."""
     first = ["attack", "defence", "n", "success: paper", "ours", "control", "verdict", "value, count, n"]
     header = [*first, "accuracy: paper", "ours", "verdict", "a trial takes"]
     rows = []
@@ -217,7 +220,7 @@ def _long(found: Found) -> list[str]:
         hits = [success.paper, success.ours, success.control, success.verdict, success.answers]
         right = [accuracy.paper, accuracy.ours, accuracy.verdict]
         rows.append([line.attack, line.defence, success.n or accuracy.n, *hits, *right, success.work or accuracy.work])
-    return [f"### `{found.run}`: {SCALES[found.run]}", markdown(header, rows), f"- {found.about}"]
+    return [markdown(header, rows), f"- {found.about}"]
 
 
 def every() -> list[Found]:

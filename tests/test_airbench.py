@@ -202,7 +202,7 @@ def test_crafting_leaves_everything_and_its_gradient_is_pytorchs_own(train):
     double = copy.deepcopy(network).double()
     base, goal = attack.choose(threat_model, 0)
     matching = Matching(attack, dataclasses.replace(threat_model, surrogates=(double,)), base.ids, goal)
-    (params,) = matching.sample_params(1, stream(0))
+    (params,) = matching.shown.sample(1, stream(0))
     value, gradient = matching.value_and_grad(to_float(base.images).double(), params, stream(1))
     trained = [parameter for parameter in double.parameters() if parameter.requires_grad]
     x = to_float(base.images).double().requires_grad_()

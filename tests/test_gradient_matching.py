@@ -15,10 +15,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from poisonlib import attacks, data, experiments, models, papers, registry, steps, training
-from poisonlib.attacks import Surrogate, ThreatModel
+from poisonlib.attacks import Surrogate, ThreatModel, _compiled
 from poisonlib.attacks import gradient_matching as gm
+from poisonlib.attacks._compiled import nested
 from poisonlib.attacks._signed_adam import minimise
-from poisonlib.attacks.gradient_matching import GradientMatching, Matching, misalignment, nested, target_gradient
+from poisonlib.attacks.gradient_matching import GradientMatching, Matching, misalignment, target_gradient
 from poisonlib.augment import pipeline
 from poisonlib.data import ImageSet
 from poisonlib.experiments import crafting
@@ -218,7 +219,7 @@ def test_value_and_grad_are_the_float64_objective_and_its_derivative(case):
     threat_model = random_threat_model(**parts)
     base, goal = attack.choose(threat_model, 3)
     matching, g = Matching(attack, threat_model, base.ids, goal), stream(0, case)
-    (sampled,) = matching.sample_params(1, g)
+    (sampled,) = matching.shown.sample(1, g)
     x = to_float(base.images) + EPS * (torch.rand(base.images.shape, generator=g) * 2 - 1)
     value, gradient = matching.value_and_grad(x, sampled, stream(5))
 
@@ -241,7 +242,7 @@ def test_a_noisy_step_makes_the_objective_random():
     threat_model = random_threat_model(step=steps.load("noisy_sgd", noise=0.02, clip=0.05))
     base, goal = AWARE.choose(threat_model, 3)
     matching, noise = Matching(AWARE, threat_model, base.ids, goal), stream(0)
-    (sampled,) = matching.sample_params(1, stream(0))
+    (sampled,) = matching.shown.sample(1, stream(0))
     first, second = (matching.value_and_grad(to_float(base.images), sampled, noise)[0] for _ in range(2))
     assert (first - second).abs() > 1e-4
 
@@ -263,11 +264,11 @@ def test_the_form_that_compiles_is_the_same_function(model, frozen, monkeypatch)
     threat_model = ThreatModel(train, random_set(1), networks, ORDINARY, label_smoothing=0.2)
     base, goal = attack.choose(threat_model, 3)
     made = []
-    monkeypatch.setattr(gm, "_COMPILED", {})
+    monkeypatch.setattr(_compiled, "_COMPILED", {})
     monkeypatch.setattr(torch, "compile", lambda function: made.append(function) or function)
     threat_models = [replace(threat_model, numerics=training.Numerics(compiled=compiled)) for compiled in (False, True)]
     eager, other = (Matching(attack, each, base.ids, goal) for each in threat_models)
-    (sampled,) = eager.sample_params(1, stream(0))
+    (sampled,) = eager.shown.sample(1, stream(0))
     (value, gradient), (same, alike) = (
         matching.value_and_grad(to_float(base.images), sampled, stream(1)) for matching in (eager, other)
     )
@@ -281,7 +282,7 @@ def test_the_form_that_compiles_is_the_same_function(model, frozen, monkeypatch)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("defence", ["none", "maxup"])
 def test_half_precision_gives_nearly_the_same_gradient(compiled, defence, monkeypatch):
-    monkeypatch.setattr(gm, "_COMPILED", {})
+    monkeypatch.setattr(_compiled, "_COMPILED", {})
     monkeypatch.setattr(torch, "compile", lambda function: function)
     train = random_set(0)
     network = training.initialise(models.load("cifar_resnet(depth=8, width=8, shortcut='projection')"), train, 1)
@@ -292,9 +293,9 @@ def test_half_precision_gives_nearly_the_same_gradient(compiled, defence, monkey
     for precision in ("fp32", "bf16"):
         numerics = training.Numerics(precision=precision, compiled=compiled)
         matching = Matching(attack, replace(threat_model, numerics=numerics), base.ids, goal)
-        (sampled,) = matching.sample_params(1, stream(0))
+        (sampled,) = matching.shown.sample(1, stream(0))
         results[precision] = matching.value_and_grad(to_float(base.images), sampled, stream(1))
-        losses.append(matching._per_sample_loss(network, to_float(base.images), matching.labels))
+        losses.append(matching._per_sample_loss(network, to_float(base.images), matching.shown.labels))
     (value, exact), (near, rounded) = results["fp32"], results["bf16"]
     assert rounded.dtype == torch.float32 and not torch.equal(exact, rounded), "bf16 must be at work"
     assert near.item() == pytest.approx(value.item(), abs=0.02)
@@ -322,7 +323,7 @@ def test_the_form_that_compiles_takes_its_weights_as_arguments():
     skeleton, network, train = smooth(0).eval(), smooth(1).eval(), random_set(0)
     labels, x = F.one_hot(train.labels[:5], 4).float(), to_float(train.images[:5])
     target = target_gradient(network, train.images[5:6], 1)
-    _, value = nested(skeleton)(x, labels, dict(network.named_parameters()), dict(network.named_buffers()), target)
+    _, value = nested(misalignment, skeleton)(x, labels, dict(network.named_parameters()), dict(network.named_buffers()), target)
     gradient = torch.autograd.grad(F.cross_entropy(network(x), labels), list(network.parameters()))
     assert value.item() == pytest.approx(misalignment(gradient, target).item(), abs=1e-6)
 
@@ -334,7 +335,7 @@ def test_the_gradient_takes_no_second_derivative_of_weights():
     attack = GradientMatching(poison_rate=0.1)
     base, goal = attack.choose(threat_model, 0)
     matching, x = Matching(attack, threat_model, base.ids, goal), to_float(base.images)
-    (sampled,) = matching.sample_params(1, stream(0))
+    (sampled,) = matching.shown.sample(1, stream(0))
     with Flops() as forward:
         network(x)
     with Flops() as craft:
@@ -612,7 +613,7 @@ def test_clean_images_are_distinct_and_others_in_each_step(asked, get):
     threat_model = random_threat_model(defence=pipeline("mixup"))
     attack = replace(AWARE, clean_images=asked, batch_size=3)
     base, goal = attack.choose(threat_model, 0)
-    sampled = Matching(attack, threat_model, base.ids, goal).sample_params(4, stream(0))
+    sampled = Matching(attack, threat_model, base.ids, goal).shown.sample(4, stream(0))
     assert [len(parts) for parts in sampled] == [2] * 4
     batches = [clean for parts in sampled for clean, *_ in parts]
     assert all(len(clean.unique()) == get and clean.min() >= 0 and clean.max() < 48 for clean in batches)
@@ -620,8 +621,8 @@ def test_clean_images_are_distinct_and_others_in_each_step(asked, get):
     sizes = [len(params["partner"]) for parts in sampled for *_, (params,) in parts]
     assert sizes == [3 + get, 2 + get] * 4
     for other in (replace(attack, adaptive="surrogate"), replace(attack, adaptive="none")):
-        assert Matching(other, threat_model, base.ids, goal).clean_images == 0
-    assert Matching(attack, replace(threat_model, defence=pipeline("none")), base.ids, goal).clean_images == 0
+        assert Matching(other, threat_model, base.ids, goal).shown.clean_images == 0
+    assert Matching(attack, replace(threat_model, defence=pipeline("none")), base.ids, goal).shown.clean_images == 0
 
 
 # The controls

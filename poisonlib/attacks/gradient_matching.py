@@ -5,25 +5,24 @@ A victim that descends on the poisons then also descends on the target with the 
 """
 
 import contextlib
-import copy
-import itertools
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor
-from torch.func import functional_call, grad, grad_and_value
 from torch.nn import functional as F
 
 from .. import check
-from ..augment import Params
 from ..data import Goal, Poison
 from ..models import Network
 from ..rng import stream
 from ..tensors import project, to_bytes, to_float
 from . import Surrogate, ThreatModel
+from ._compiled import compiled_value_and_grad
 from ._double_backward import ForPixels
+from ._shown import Sample, Shown
 from ._signed_adam import minimise
 from ._targeted import Targeted
 
@@ -104,7 +103,7 @@ class GradientMatching(Targeted):
             return
         base, goal = self.choose(threat_model, 0)
         try:
-            Matching(self, replace(threat_model, surrogates=()), base.ids, goal).sample_params(1, stream(0, "rehearsal"))
+            Matching(self, replace(threat_model, surrogates=()), base.ids, goal).shown.sample(1, stream(0, "rehearsal"))
         except ValueError as error:
             how = f"{len(base)} poisons, batch_size={self.batch_size}, clean_images={self.clean_images}"
             raise ValueError(f"{error} (while crafting with {how})") from None
@@ -136,12 +135,12 @@ class GradientMatching(Targeted):
 
     def _optimise(self, matching: "Matching", base: Tensor, seed: int, restart: int) -> tuple[Tensor, Tensor]:
         noise = stream(seed, "craft noise", restart, device=base.device)
-        params = matching.sample_params(self.steps, stream(seed, "craft draws", restart))
+        samples = matching.shown.sample(self.steps, stream(seed, "craft draws", restart))
         step_size = self.step_size * self.eps / (self.ensemble if self.variant == "released" else 1)
         start = self._start(to_float(base), stream(seed, "craft start", restart))
 
         def value_and_grad(x, i):
-            return matching.value_and_grad(x, params[i], noise)
+            return matching.value_and_grad(x, samples[i], noise)
 
         return minimise(value_and_grad, to_float(base), start, self.eps, self.steps, step_size)
 
@@ -153,79 +152,48 @@ class GradientMatching(Targeted):
 
     def _mean_misalignment(self, matching: "Matching", images: Tensor, seed: int, purpose: str) -> Tensor:
         noise = stream(seed, f"{purpose} noise", device=images.device)
-        samples = matching.sample_params(self.eval_samples, stream(seed, f"{purpose} draws"))
-        return torch.stack([matching.value_and_grad(to_float(images), params, noise)[0] for params in samples]).mean()
+        samples = matching.shown.sample(self.eval_samples, stream(seed, f"{purpose} draws"))
+        return torch.stack([matching.value_and_grad(to_float(images), each, noise)[0] for each in samples]).mean()
 
 
 class Matching:
-    """The objective of one attack as a function of the poisons' pixels: networks, target gradients and sampled views are fixed."""
+    """The objective of one attack as a function of the poisons' pixels: networks and target gradients are fixed."""
 
     def __init__(self, attack: GradientMatching, threat_model: ThreatModel, ids: Int64[Tensor, " m"], goal: Goal):
         aware = attack.adaptive == "augmented"
         self.networks = [network.eval() for network in threat_model.surrogates]
-        self.views = threat_model.augment + threat_model.defence if aware else threat_model.augment
         self.step = threat_model.step if aware else None
-        self.train, self.numerics, self.smoothing = threat_model.train, threat_model.numerics, threat_model.label_smoothing
-        self.clean_images = min(attack.clean_images, len(self.train)) if aware and threat_model.defence.parts else 0
-        self.mixes = any(part.mixes for part in self.views.parts)
-        labels = torch.full((len(ids),), goal.intended_class)
-        self.labels = F.one_hot(labels, len(self.train.classes)).float().to(ids.device)
-        with self._precision():
+        self.numerics, self.smoothing = threat_model.numerics, threat_model.label_smoothing
+        labels = F.one_hot(torch.full((len(ids),), goal.intended_class), len(threat_model.train.classes)).float().to(ids.device)
+        self.shown = Shown(threat_model, labels, attack.batch_size, aware, attack.clean_images)
+        with self._precision(ids):
             self.targets = [target_gradient(network, goal.images, goal.intended_class) for network in self.networks]
-        self.batch_size = attack.batch_size
-
-    def sample_params(self, steps: int, generator: torch.Generator) -> list[list[tuple[Tensor, Tensor, list[Params]]]]:
-        """For every step and part: positions (where the images are) and labels of the clean images to mix with, and the parameters
-        of the augmentations.
-        """
-        device, n = self.labels.device, len(self.train)
-        parts = [len(part) for part in self.labels.split(self.batch_size)]
-        clean = [torch.randperm(n, generator=generator)[: self.clean_images].clone() for _ in range(steps * len(parts))]
-        sizes = [size + self.clean_images for size in parts] * steps
-        views = self.views.sample_batches(sizes, self.train.shape, generator, device)
-        positions = torch.stack(clean)
-        labels = self.train.labels[positions.to(device)]
-        sampled = list(zip(positions.to(self.train.images.device), labels, views, strict=True))
-        return [sampled[i : i + len(parts)] for i in range(0, len(sampled), len(parts))]
 
     def value_and_grad(
-        self, x: Float[Tensor, "m c h w"], params, noise: torch.Generator
+        self, x: Float[Tensor, "m c h w"], samples: list[Sample], noise: torch.Generator
     ) -> tuple[Tensor, Float[Tensor, "m c h w"]]:
         """The misalignment, averaged over networks and parts, and its gradient with respect to the pixels."""
-        parts = zip(x.split(self.batch_size), self.labels.split(self.batch_size), params, strict=True)
-        results = [self._part(part, labels, *sampled, noise) for part, labels, sampled in parts]
+        results = [self._part(*part, noise) for part in self.shown.parts(x, samples)]
         values, gradients = zip(*results, strict=True)
         return torch.stack(values).mean(), torch.cat(gradients)
 
-    def _part(self, x, y, clean, classes, params, noise) -> tuple[Tensor, Tensor]:
+    def _part(self, x, y, sample, noise) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
         results = []
         for network, target in zip(self.networks, self.targets, strict=True):
-            seen, labels = self._augmented(network, x, y, clean, classes, params, noise)
+            seen, labels = self.shown.view(x, y, sample, noise, functools.partial(self._per_sample_loss, network))
             value, gradient = self._matched(network, target, seen.detach(), labels, noise)
             results.append((value, *torch.autograd.grad(seen, x, gradient)))
         values, gradients = zip(*results, strict=True)
         return torch.stack(values).mean(), torch.stack(gradients).sum(0)
 
-    def _augmented(self, network, x, y, clean, classes, params, noise) -> tuple[Tensor, Tensor]:
-        """What the network sees of the poisons, first in a batch with clean images: the whole batch if it is mixed, else them."""
-        joint, labels = x, y
-        if self.clean_images:
-            others = F.one_hot(classes, y.shape[1]).float()
-            joint, labels = torch.cat([x, to_float(self.train.pixels(clean))]), torch.cat([y, others])
-        seen, labels = self.views.apply(joint, labels, params, noise, lambda x, y: self._per_sample_loss(network, x, y))
-        return (seen, labels) if self.mixes else (seen[: len(x)], labels[: len(x)])
-
     def _matched(self, network, target, seen, labels, noise) -> tuple[Tensor, Tensor]:
         """(misalignment, its gradient with respect to what the network sees)."""
         if self.numerics and self.numerics.compiled and not self.step:
-            params = {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
-            every = itertools.chain(network.named_parameters(), network.named_buffers())
-            fixed = {name: tensor.detach() for name, tensor in every if name not in params}
-            with self._precision():
-                return compiled(network, self.smoothing)(seen, labels, params, fixed, target)[::-1]
+            with self._precision(seen):
+                return compiled_value_and_grad(misalignment, network, seen, labels, target, self.smoothing)
         seen = seen.requires_grad_()
-        with ForPixels(), self._precision():
+        with ForPixels(), self._precision(seen):
             loss = F.cross_entropy(network(seen), labels, label_smoothing=self.smoothing)
         gradient = torch.autograd.grad(loss, trained(network), create_graph=True)
         value = misalignment(self.step.mechanism(gradient, noise) if self.step else gradient, target)
@@ -233,35 +201,8 @@ class Matching:
 
     @torch.no_grad()
     def _per_sample_loss(self, network, x, y) -> Float[Tensor, " n"]:
-        with self._precision():
+        with self._precision(x):
             return F.cross_entropy(network(x), y, reduction="none", label_smoothing=self.smoothing)
 
-    def _precision(self):
-        return self.numerics.autocast(self.labels.device) if self.numerics else contextlib.nullcontext()
-
-
-def nested(skeleton: Network, smoothing: float = 0.0):
-    """``(seen, labels, params, fixed, target) -> (gradient, misalignment)`` by nested derivatives, the form that compiles.
-
-    ``params`` are the parameters that the victim trains, ``fixed`` the others and the buffers, both by name. The skeleton gives the
-    network's form only, so one compiled function serves all networks of that form.
-    """
-
-    def misaligned(seen, labels, params, fixed, target):
-        def loss(params):
-            return F.cross_entropy(functional_call(skeleton, {**fixed, **params}, (seen,)), labels, label_smoothing=smoothing)
-
-        return misalignment(list(grad(loss)(params).values()), target)
-
-    return grad_and_value(misaligned)
-
-
-_COMPILED: dict[tuple[str, float], Callable] = {}  # by the network's form: compiling takes a minute or two, a process runs many
-
-
-def compiled(network: Network, smoothing: float = 0.0) -> Callable:
-    """`nested` for the network's form, compiled once a process."""
-    form = repr(network), smoothing
-    if form not in _COMPILED:
-        _COMPILED[form] = torch.compile(nested(copy.deepcopy(network), smoothing))
-    return _COMPILED[form]
+    def _precision(self, x):
+        return self.numerics.autocast(x.device) if self.numerics else contextlib.nullcontext()

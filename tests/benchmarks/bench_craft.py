@@ -33,7 +33,7 @@ def matched(attack: GradientMatching, known: ThreatModel):
     """(the matching of that attack, its poisons' pixels, the sampled parameters of one step, a noise stream)."""
     base, goal = attack.choose(known, 0)
     matching = Matching(attack, known, base.ids, goal)
-    return matching, to_float(base.images), matching.sample_params(1, stream(0))[0], stream(1)
+    return matching, to_float(base.images), matching.shown.sample(1, stream(0))[0], stream(1)
 
 
 def training_step(network, x, y):
