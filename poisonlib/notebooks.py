@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import importlib.util
 import io
 import itertools
 import json
@@ -20,6 +21,7 @@ from .progress import Progress
 
 QUIET = {"POISONLIB_STILL": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # explorers as pictures; no warnings of the debugger
 ERRORS_ALONE = ["--IPKernelApp.log_level=40"]  # of the kernel itself, not of the notebook
+RUNNERS = ("papermill", "ipykernel")  # packages that machines which only compute may lack
 SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -170,6 +172,11 @@ def _check(known: dict[str, Parameter], given: Iterator[Parameter]) -> None:
         if name not in known:
             raise LookupError(f"this notebook has no parameter {name}; it has: {', '.join(known)}")
         known[name].checked(float(value) if isinstance(known[name].default, float) and type(value) is int else value)
+
+
+def lacking() -> list[str]:
+    """The packages without which `execute` cannot run here. Trials need none of them."""
+    return [package for package in RUNNERS if importlib.util.find_spec(package) is None]
 
 
 def execute(name: str, values: dict) -> Path:

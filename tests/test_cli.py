@@ -242,6 +242,17 @@ def test_a_campaign_runs_the_notebooks_whose_trials_are_all_recorded(sitting):
     assert executed == [(name, {"profile": "quick"}) for name in tables]
 
 
+def test_a_machine_without_notebooks_works_on_trials_and_says_what_it_lacks(sitting, capsys, monkeypatch, outputs):
+    monkeypatch.setitem(sys.modules, "papermill", None)  # as if it were not installed
+    lacks = "running notebooks needs papermill, not installed here: pip install -r requirements.txt"
+    status, out, err = run(capsys, "run", "dp_instahide_table1", "--profile", "quick")
+    assert (status, out, err) == (2, "", f"poisonlib: {lacks}; --hours works on the trials without it\n")
+    assert list(outputs.iterdir()) == []
+    (status, _, err), executed = sitting[0]()
+    assert status == 0 and len(list(Ledger.open())) == 6 and not executed
+    assert err.endswith(f"poisonlib: dp_instahide_table1, strong_augmentation_table1: all trials are recorded; {lacks}\n")
+
+
 def test_a_campaign_stops_by_itself_and_says_how_far_it_is(sitting):
     work, tables = sitting
     for trial in [*tables["dp_instahide_table1"], tables["strong_augmentation_table1"][2]]:

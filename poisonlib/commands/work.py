@@ -139,7 +139,16 @@ def _run(arguments) -> int:
         raise ValueError(
             f"--workers {arguments.workers}: goes with --hours or --engine; notebooks choose their number of workers themselves"
         )
-    return _execute(chosen(arguments))
+    books = chosen(arguments)
+    if lacking := _lacking():
+        raise ValueError(f"{lacking}; --hours works on the trials without it")
+    return _execute(books)
+
+
+def _lacking() -> str:
+    """What keeps notebooks from being run here, "" where they can be."""
+    missing = " and ".join(notebooks.lacking())
+    return missing and f"running notebooks needs {missing}, not installed here: pip install -r requirements.txt"
 
 
 def _execute(books: list[tuple[str, dict]]) -> int:
@@ -178,7 +187,11 @@ def _campaign(arguments) -> int:
     for name, standing in standings.items():
         if not standing.complete:
             print(f"{name}: {standing}; it is run when all are recorded", flush=True)
-    return _execute([(name, values) for name, values in books if standings[name].complete]) or int(bool(failed))
+    complete = [(name, values) for name, values in books if standings[name].complete]
+    if complete and (lacking := _lacking()):
+        print(f"poisonlib: {', '.join(name for name, _ in complete)}: all trials are recorded; {lacking}", file=sys.stderr)
+        complete = []
+    return (_execute(complete) if complete else 0) or int(bool(failed))
 
 
 def _pretrain(arguments) -> int:
