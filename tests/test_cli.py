@@ -143,7 +143,7 @@ def test_all_means_the_notebooks_that_have_the_profile_and_the_others_are_named(
     without = property(lambda self: [c for c in choices(self) if c != "laptop" or "targeted_imagenet" not in self.help])
     chosen = {name for name, _ in work.chosen(cli._parsed(["run", "all", "--profile", "laptop"]))}
     lacking = {name for name in notebooks.names() if name.startswith(("just_how_toxic_table", "just_how_toxic_figure"))}
-    lacking |= {"dp_instahide_table4"}
+    lacking |= {"dp_instahide_table4", "04_what_transfer_learning_trains"}
     assert chosen == set(notebooks.names()) - lacking | {"just_how_toxic_table1"}, "transfer learning has no profile laptop"
     monkeypatch.setattr(notebooks.Parameter, "choices", without)
     capsys.readouterr()
