@@ -248,6 +248,10 @@ class TestShown:
         ]
         assert tables[0] == tables[1] and len(tables[0]) == 8
         assert "**Strong augmentation, Table 1**, `fast`\n" in readme
+        rows = [[row[0], row[1], row[3], row[4].split(" ")[0], row[5]] for row in map(cells, tables[0][2:5])]
+        whole = "patch, 100 % of the class"
+        printed = [("**Baseline**", "100%", "99.0"), ("**mixup**", "100%", "100.0"), ("**CutMix**", "36%", "24.0")]
+        assert rows == [[whole, *values, "1.0"] for values in printed]
         about = r"^- `cifar\(classes=10\)`.* 30 records, 12 of them clean controls; cpu: test; commit abc$"
         assert re.search(about, readme, re.MULTILINE)
 
@@ -306,6 +310,9 @@ class TestShown:
         first = results.split("\n## ")[1]
         header, _, *rows = [cells(line) for line in first.splitlines() if line.startswith("|")]
         assert [bool(row[header.index("ours", 6)]) for row in rows] == [True, True, False, False]
+        assert [row[0] for row in rows] == ["gradient matching"] * 2 + ["adaptive gradient matching"] * 2
+        assert [row[header.index("success: paper")] for row in rows[2:]] == ["90.00", "72.00"]
+        assert all(row[header.index("ours")].startswith("100.0 (") for row in rows)
 
     def test_controls_of_filters_stand_below_them(self, shown):
         defences = ["none", "spectral_signatures", "activation_clustering", "random_removal"]
@@ -318,6 +325,8 @@ class TestShown:
     def test_one_trial_a_cell_has_no_verdict(self, shown):
         readme, results = shown(fast=made(every(trials=1)))
         assert [row[5] for row in compact(readme)[1:]] == ["-"] * 2
+        first = [cells(line) for line in readme.partition("**The other tables**")[0].splitlines() if line.startswith("| patch")]
+        assert [row[6] for row in first] == ["-"] * 6
         (row,) = (cells(line) for line in results.splitlines() if "**CUTMIX**" in line and "14.1%" in line)
         assert row[2] == "1" and row[4].startswith("24.0 (") and row[5:7] == ["1.0", "-"]
 
