@@ -11,5 +11,6 @@ from .compare import compare as compare
 from .comparison import Comparison as Comparison
 from .designs import trials as trials
 from .networks import networks as networks
+from .pairs import seed_by_seed as seed_by_seed
 from .rates import points as points
 from .rates import table_points as table_points

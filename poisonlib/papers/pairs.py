@@ -1,0 +1,44 @@
+"""Cells of a reader's own grid beside one of them, trial by trial: what the same seeds gained or lost."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+from ..experiments.record import Record
+from .statistics import paired_difference
+
+LEVEL = 0.95
+
+
+def seed_by_seed(found: Mapping[Hashable, Sequence[Record]], against: Hashable):
+    """A pandas table, a row for each cell but ``against``: trials that it lost and gained, and the difference of success.
+
+    ``found``: the records of each cell, all with the same seeds. The intervals are those of `statistics.paired_difference`, of each
+    comparison alone and, where there are several, of all at once (Bonferroni's).
+
+    Raises KeyError where there is no cell ``against``, ValueError for a cell with other seeds.
+    """
+    import pandas
+
+    base, others = _hits(found[against]), {name: _hits(records) for name, records in found.items() if name != against}
+    for name, hits in others.items():
+        if hits.keys() != base.keys():
+            odd = sorted(hits.keys() ^ base.keys())[:3]
+            raise ValueError(f"{name!r} and {against!r} differ in the trials (seed, start) {odd}; give cells with the same seeds")
+    rows = [_row([hits[trial] for trial in base], list(base.values()), len(others)) for hits in others.values()]
+    return pandas.DataFrame(rows, index=pandas.Index(list(others)))
+
+
+def _hits(records: Sequence[Record]) -> dict[tuple[int, int], float]:
+    """Success by seed and start."""
+    return {(record.seed, record.trial.start): record.success for record in records}
+
+
+def _row(mine: list[float], base: list[float], comparisons: int) -> dict:
+    gap = paired_difference(mine, base, level=LEVEL)
+    changes = [a - b for a, b in zip(mine, base, strict=True)]
+    row = {"trials": len(base), "lost": sum(change < 0 for change in changes), "gained": sum(change > 0 for change in changes)}
+    row |= {"difference, points": f"{100 * gap.value:+.0f}", "95 % interval": _ends(gap)}
+    return row if comparisons == 1 else row | {f"95 % for all {comparisons}": _ends(gap.at(1 - (1 - LEVEL) / comparisons))}
+
+
+def _ends(gap) -> str:
+    return f"{100 * gap.low:+.0f} to {100 * gap.high:+.0f}"

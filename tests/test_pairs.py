@@ -1,0 +1,53 @@
+"""A reader's own cells beside one of them, trial by trial, against counts by hand and the intervals of `statistics`."""
+
+import dataclasses
+
+import pytest
+
+from poisonlib import papers
+from poisonlib.experiments import grid
+from poisonlib.papers.statistics import paired_difference
+
+from .invent import record
+
+TRIALS = grid("backdoor", "quick", attack="patch", trials=6)
+
+
+def cell(hits, trials=TRIALS):
+    return [record(trial, hit) for trial, hit in zip(trials, hits, strict=True)]
+
+
+BASE, MINE, OTHER = (1, 1, 1, 0, 1, 0), (0, 0, 1, 1, 0, 0), (1, 1, 1, 1, 1, 1)
+
+
+def test_counts_and_intervals():
+    table = papers.seed_by_seed({"plain": cell(BASE), "mine": cell(MINE), "other": cell(OTHER)}, "plain")
+    assert list(table.index) == ["mine", "other"]
+    assert table[["trials", "lost", "gained"]].values.tolist() == [[6, 3, 1], [6, 0, 2]]
+    assert list(table["difference, points"]) == ["-33", "+33"]
+    alone, all_two = (paired_difference(MINE, BASE, level=level) for level in (0.95, 0.975))
+    assert table.loc["mine", "95 % interval"] == f"{100 * alone.low:+.0f} to {100 * alone.high:+.0f}"
+    assert table.loc["mine", "95 % for all 2"] == f"{100 * all_two.low:+.0f} to {100 * all_two.high:+.0f}"
+    assert table.loc["mine", "95 % interval"] != table.loc["mine", "95 % for all 2"]
+
+
+def test_records_are_paired_by_their_seeds_not_their_order():
+    table, turned = (papers.seed_by_seed({0: cell(BASE), 1: mine}, 0) for mine in (cell(MINE), cell(MINE)[::-1]))
+    assert table.equals(turned) and "95 % for all 1" not in table
+
+
+def test_starts_of_one_seed_are_trials_of_their_own():
+    starts = [dataclasses.replace(TRIALS[0], start=start) for start in range(3)]
+    table = papers.seed_by_seed({"a": cell((1, 0, 0), starts), "b": cell((0, 0, 1), starts[::-1])}, "a")
+    assert table[["trials", "lost", "gained"]].values.tolist() == [[3, 0, 0]]
+
+
+def test_cells_with_other_seeds_are_refused():
+    with pytest.raises(ValueError, match=r"'b' and 'a' differ in the trials \(seed, start\) \[\(.*5, 0\)\]; give cells"):
+        papers.seed_by_seed({"a": cell(BASE), "b": cell(MINE[:5], TRIALS[:5])}, "a")
+    with pytest.raises(KeyError):
+        papers.seed_by_seed({"a": cell(BASE)}, "b")
+
+
+def test_a_cell_alone_has_nothing_beside_it():
+    assert len(papers.seed_by_seed({"a": cell(BASE)}, "a")) == 0
