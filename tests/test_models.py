@@ -28,6 +28,7 @@ CHOICES = [
     "htbd_alexnet",
     "mobilenet_v2",
     "patch_mlp",
+    "resnet(depth=10)",
     "resnet(depth=18)",
     "resnet(depth=18, norm='group')",
     "resnet(depth=34)",
@@ -84,6 +85,7 @@ def settled(model, **shape):
     [
         ("airbench", 10, 32, 1_972_792),
         ("airbench(width=48)", 10, 32, 1_113_336),
+        ("resnet(depth=10)", 10, 32, 4_903_242),
         ("resnet(depth=18)", 10, 32, 11_173_962),
         ("resnet(depth=18, width=32)", 10, 32, 2_797_610),
         ("resnet(depth=18, norm='group')", 10, 32, 11_173_962),
@@ -336,7 +338,7 @@ def test_dropout_is_off_in_eval_mode_only():
     [
         ("cifar_resnet(depth=30)", r"depth=30: choose 8, 14, 20"),
         ("cifar_resnet(shortcut='x')", "shortcut='x': choose one of 'pad', 'projection'"),
-        ("resnet(depth=20)", "depth=20: choose one of 18, 34"),
+        ("resnet(depth=20)", "depth=20: choose one of 10, 18, 34"),
         ("resnet(depth=18, stem='x')", "stem='x': choose one of 'cifar', 'tiny'"),
         ("resnet(depth=18, norm='x')", "norm='x': choose one of 'batch', 'group'"),
         ("vgg(depth=12)", "depth=12: choose one of 11, 13, 16, 19"),
