@@ -32,7 +32,9 @@ def test_counts_and_intervals():
 
 
 def test_records_are_paired_by_their_seeds_not_their_order():
-    table, turned = (papers.seed_by_seed({0: cell(BASE), 1: mine}, 0) for mine in (cell(MINE), cell(MINE)[::-1]))
+    mine = cell((0, 1, 1, 1, 1, 1))  # reversed, it would lose none and gain one
+    table, turned = (papers.seed_by_seed({0: cell(BASE), 1: records}, 0) for records in (mine, mine[::-1]))
+    assert table[["lost", "gained"]].values.tolist() == [[1, 2]]
     assert table.equals(turned) and "95 % for all 1" not in table
 
 
@@ -47,6 +49,11 @@ def test_cells_with_other_seeds_are_refused():
         papers.seed_by_seed({"a": cell(BASE), "b": cell(MINE[:5], TRIALS[:5])}, "a")
     with pytest.raises(KeyError):
         papers.seed_by_seed({"a": cell(BASE)}, "b")
+
+
+def test_cells_of_several_settings_are_refused():
+    with pytest.raises(ValueError, match=r"'b' has 12 records of 6 trials \(seed, start\); give cells of one setting"):
+        papers.seed_by_seed({"a": cell(BASE), "b": cell(BASE) + cell(MINE)}, "a")
 
 
 def test_a_cell_alone_has_nothing_beside_it():
