@@ -1,13 +1,14 @@
 """``make readme``: the README's table and RESULTS.md, paper beside ours, from the tables under ``outputs/reference``.
 
-The README has the first table whole and a line for each attack of the others, at the largest scale that each was run at; RESULTS.md
-shows all whole, at every scale, below what was found in words, which ``outputs/reference/findings.md`` holds.
+The README has the first table whole and a line for each attack of the others, at the largest scale that each was run at, and, where
+that has few trials, at the largest scale that has more; RESULTS.md shows all whole, at every scale, below what was found in words,
+which ``outputs/reference/findings.md`` holds.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,11 @@ class Found(NamedTuple):
     def lines(self) -> list[Line]:
         """The lines of the table, run or not."""
         return lines(self.content, self.claimed)
+
+    @property
+    def trials(self) -> int:
+        """The number of trials in the cell that has the fewest, 0 without a rate of success."""
+        return min((int(line.success.n) for line in self.lines if line.success.ours), default=0)
 
     @property
     def title(self) -> str:
@@ -99,6 +105,7 @@ LONG = (
     "table22",
     "table25",
 )  # of "Just How Toxic": not in the README, which is to be short
+FEW = 4  # with fewer trials a cell, a table stands in the README beside one of a smaller scale
 FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "paper_tiny", "small", "fast", "tiny", "laptop", "quick")  # from the largest scale to the smallest
@@ -153,20 +160,30 @@ def legend() -> str:
 
 
 def short() -> str:
-    """Markdown between the README's two marks: the first table, and a line for each attack of the others, at the largest scale."""
-    largest: dict[str, Found] = {}
-    for found in every():
-        if found.notebook.removeprefix("just_how_toxic_") not in LONG:
-            largest.setdefault(found.notebook, found)
-    if not largest:
+    """Markdown between the README's two marks: the first table whole, and a line for each attack of the others."""
+    kept = [found for found in every() if found.notebook.removeprefix("just_how_toxic_") not in LONG]
+    shown = [found for name in dict.fromkeys(each.notebook for each in kept) for found in telling(kept, name)]
+    if not shown:
         return f"{BEGIN}\n\n{END}"
-    first, *others = largest.values()
+    first, *others = shown
     parts = [f"**{first.title}**, `{first.run}`", *_long(first)]
     if others:
         header = ["table", "our run", "attack", "n", "success, per cent: ours (the paper's)", "verdicts"]
         parts += ["**The other tables**", markdown(header, [row for found in others for row in _short(found)])]
-    scales = dict.fromkeys(found.run for found in largest.values())
+    scales = sorted({found.run for found in shown}, key=RUNS.index)
     return "\n\n".join([BEGIN, *parts, "; ".join(f"`{run}`: {SCALES[run]}" for run in scales) + ".", END])
+
+
+def telling(kept: Sequence[Found], notebook: str) -> list[Found]:
+    """The tables of a notebook to show first: the largest scale and, if that has few trials, the largest that has more than a few.
+
+    Args:
+        kept: Tables of any notebooks, the largest scale first.
+        notebook: Its name.
+    """
+    largest, *smaller = (found for found in kept if found.notebook == notebook)
+    more = [found for found in smaller if found.trials >= FEW] if largest.trials < FEW else []
+    return [largest, *more[:1]]
 
 
 def _short(found: Found) -> Iterator[list[str]]:

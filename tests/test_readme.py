@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from PIL import Image
 from poisonlib import data, paths
 
 from . import refresh_picture
-from .refresh_readme import page
+from .refresh_readme import every, page, telling
 
 README = (paths.root() / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
@@ -63,3 +64,19 @@ def test_the_picture_says_what_its_records_say():
 
 def test_the_results_follow_from_the_reference_tables():
     assert (paths.root() / "RESULTS.md").read_text(encoding="utf-8") == page(), "run: make readme"
+
+
+@pytest.mark.parametrize(
+    ("trials", "shown"),
+    [([40], [40]), ([1], [1]), ([4, 40], [4]), ([2, 14, 40], [2, 14]), ([2, 3, 40], [2, 40]), ([3, 2], [3])],
+)
+def test_a_scale_with_few_trials_stands_beside_the_largest_that_has_more(trials, shown):
+    scales = [SimpleNamespace(notebook="ours", trials=n) for n in trials]
+    others = [SimpleNamespace(notebook="other", trials=9)]
+    assert [found.trials for found in telling([*others, *scales, *others], "ours")] == shown
+
+
+def test_the_trials_of_a_table_are_those_of_its_poorest_cell():
+    found = next(each for each in every() if each.notebook == "strong_augmentation_table1")
+    cells = [{**cell, "n": 3 if cell["row"] == "CutMix" else 9} for cell in found.content["cells"]]
+    assert found._replace(content={**found.content, "cells": cells}).trials == 3
