@@ -134,6 +134,24 @@ class TestSchedule:
         clock.now = 3600.0
         assert schedule.take() is None
 
+    def test_what_was_taken_back_has_its_old_place_once_another_has_finished(self):
+        jobs = breadth_first(table(2))
+        schedule = Schedule(jobs, {}.get)
+        for _ in range(2):
+            schedule.postpone(schedule.take())
+        assert schedule.take() == jobs[2]
+        schedule.resume()
+        assert list(iter(schedule.take, None)) == jobs[:2] + jobs[3:] and not schedule.insisted
+
+    def test_of_jobs_that_have_to_wait_the_first_is_handed_out_where_nothing_else_is_left(self):
+        jobs, clock = breadth_first(table(1)), Clock()
+        schedule = Schedule(jobs, {}.get, 1.0, clock)
+        for _ in jobs:
+            schedule.postpone(schedule.take())
+        assert schedule.take() == jobs[0] and schedule.insisted == {jobs[0][0]}
+        clock.now = 3600.0
+        assert schedule.take() is None
+
 
 class TestCosts:
     def test_are_those_of_the_cell_then_of_the_kind(self):

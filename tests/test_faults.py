@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import queue
 import resource
 import shutil
 import signal
@@ -16,11 +17,12 @@ import torch
 
 from poisonlib import experiments, files, locks
 from poisonlib.cli import main
-from poisonlib.experiments import Ledger, failures, run
+from poisonlib.experiments import Ledger, failures, provenance, run
 from poisonlib.experiments.attempt import attempt
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.schedule import Schedule, breadth_first, outstanding
 from poisonlib.experiments.spec import canonical
+from poisonlib.experiments.workers import Worker
 
 from . import invent, plain
 from .small import TINY
@@ -38,6 +40,11 @@ def outputs(tmp_path, monkeypatch):
 
 def tiny(trials=1, **more):
     return experiments.grid("backdoor", "quick", attack="patch(poison_rate=1.0)", trials=trials, **(TINY | more))
+
+
+def matching(how="", **more):
+    attack = f"gradient_matching(poison_rate=0.05, steps=1, restarts=1{how})"
+    return experiments.grid("targeted", "quick", attack=attack, trials=1, **(TINY | more))
 
 
 @pytest.fixture
@@ -253,6 +260,19 @@ with locks.held(Path(sys.argv[1])):
 """
 
 
+@contextlib.contextmanager
+def held_elsewhere(path):
+    """Another process, which holds the lock at ``path``."""
+    other = subprocess.Popen([FRESH, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        yield other
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+
+
 class TestSharing:
     def test_a_trial_that_was_recorded_meanwhile_is_not_run_again(self, count):
         (trial,), ledger = tiny(), Ledger.open()
@@ -261,37 +281,82 @@ class TestSharing:
         assert attempt(trial, CPU, Cache.open(), ledger) == {"seconds": 7.0} and count == []
         assert schedule.take() and schedule.take() is None
 
-    def test_one_that_another_process_is_at_is_left_for_the_end_then_waited_for(self, count, monkeypatch, capsys):
+    @pytest.mark.parametrize(("killed", "order"), [(201, [201, 200, 202]), (202, [201, 202, 200])])
+    def test_one_that_another_process_is_at_is_tried_again_after_each_other_and_at_last_waited_for(
+        self, count, monkeypatch, killed, order
+    ):
         table, ledger = tiny(trials=3), Ledger.open()
         monkeypatch.setattr(locks, "PATIENCE", 0.1)
         lock = ledger.root / "locks" / f"{table[0].key}.lock"
-        other = subprocess.Popen([FRESH, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
-        assert other.stdout.readline() == "held\n"
         real = attempts.run_trial
+        with held_elsewhere(lock) as other:
 
-        def run_trial(trial, *given):
-            if trial.seed == 202:
-                other.kill()  # the holder dies before its trial is recorded, and this run goes on with it
-            return real(trial, *given)
+            def run_trial(trial, *given):
+                if trial.seed == killed:  # the holder dies before its trial is recorded, and this run goes on with it
+                    other.kill()
+                    other.wait()
+                return real(trial, *given)
+
+            monkeypatch.setattr(attempts, "run_trial", run_trial)
+            assert [record.seed for record in run(table, workers=0)] == [200, 201, 202]
+        assert count == order
+
+    def test_so_does_a_worker(self, monkeypatch):
+        table, asked, replies = tiny(trials=3), [], queue.SimpleQueue()
+
+        def ask(_, job):
+            asked.append((job["spec"]["seed"], job["wait"]))
+            return {"busy": True} if asked[-1] == (200, False) else {"seconds": 1.0}
+
+        monkeypatch.setattr(Worker, "ask", ask)
+        Worker("cpu", Ledger.open()).serve(Schedule(breadth_first(table[:2]), {}.get), replies)
+        assert asked == [(200, False), (201, False), (200, False), (200, True)]
+
+    def test_one_whose_poisons_another_process_crafts_is_left_for_those_that_need_others(self, count):
+        none, mixup, adaptive = matching(defence=["none", "mixup"]) + matching(", adaptive='surrogate'", defence="mixup")
+        cache, ledger = Cache.open(), Ledger.open()
+        with held_elsewhere(cache._lock(provenance.craft(none), "claim")) as other:
+            assert [attempt(each, CPU, cache, ledger, wait=False) for each in (none, mixup)] == [{"busy": True}] * 2
+            assert "seconds" in attempt(adaptive, CPU, cache, ledger, wait=False)
+            assert "seconds" in attempt(none, CPU, cache, ledger), "who waits does so where the craft is made"
+            other.kill()
+            other.wait()
+        assert "seconds" in attempt(mixup, CPU, cache, ledger, wait=False) and count == [200] * 3
+
+    def test_what_a_craft_is_made_from_counts_and_what_is_there_does_not(self, count):
+        (trial,), cache, ledger = matching(), Cache.open(), Ledger.open()
+        surrogate = provenance.surrogate(trial, trial.attack.surrogates[0])
+        with held_elsewhere(cache._lock(surrogate, "claim")):
+            assert attempt(trial, CPU, cache, ledger, wait=False) == {"busy": True}
+            cache.fetch(provenance.craft(trial), lambda: ({}, {}))
+            assert "seconds" in attempt(trial, CPU, cache, ledger, wait=False)
+
+    def test_the_network_that_a_craft_is_judged_on_is_needed_last(self, count):
+        (trial,), cache = matching(), Cache.open()
+        with held_elsewhere(cache._lock(provenance.unpoisoned(trial), "claim")):
+            assert "seconds" in attempt(trial, CPU, cache, Ledger.open(), wait=False)
+
+    def test_two_trials_at_once_do_not_claim_one_craft(self, monkeypatch):
+        none, mixup = matching(defence=["none", "mixup"])
+        cache, ledger, replies = Cache.open(), Ledger.open(), []
+
+        def run_trial(trial, *_):
+            replies.append(attempt(mixup, CPU, cache, ledger, wait=False))
+            return invent.record(trial, 1)
 
         monkeypatch.setattr(attempts, "run_trial", run_trial)
-        assert [record.seed for record in run(table, workers=0)] == [200, 201, 202]
-        assert count == [201, 202, 200]
-        other.wait()
-        other.stdout.close()
+        assert "seconds" in attempt(none, CPU, cache, ledger, wait=False)
+        assert replies == [{"busy": True}] and not ledger.path(mixup.key).exists()
 
     def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_dead(self, tmp_path, monkeypatch, capsys):
         path = tmp_path / "one.lock"
-        other = subprocess.Popen([FRESH, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
-        assert other.stdout.readline() == "held\n"
-        with locks.tried(path) as got:
-            assert not got
-        monkeypatch.setattr(locks, "PATIENCE", 0.1)
-        monkeypatch.setattr(locks, "print", lambda *a, **k: (print(*a, **k), other.kill()), raising=False)
-        with locks.held(path):
-            assert f"waiting for {path}, held by process {other.pid} on " in capsys.readouterr().err
-        other.wait()
-        other.stdout.close()
+        with held_elsewhere(path) as other:
+            with locks.tried(path) as got:
+                assert not got
+            monkeypatch.setattr(locks, "PATIENCE", 0.1)
+            monkeypatch.setattr(locks, "print", lambda *a, **k: (print(*a, **k), other.kill()), raising=False)
+            with locks.held(path):
+                assert f"waiting for {path}, held by process {other.pid} on " in capsys.readouterr().err
         with locks.tried(path) as got:
             assert got
 

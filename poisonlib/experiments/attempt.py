@@ -1,4 +1,4 @@
-"""One trial of a run: run here unless another process has recorded it meanwhile or is about to."""
+"""One trial of a run: run here unless another process has recorded it meanwhile, or is at it or at what it needs."""
 
 import contextlib
 import math
@@ -11,6 +11,7 @@ from .cache import Cache
 from .environment import environment
 from .failures import Failure
 from .ledger import Ledger
+from .parts import UNPOISONED, parts
 from .record import Record
 from .spec import Trial
 from .trial import failure, run_trial
@@ -22,8 +23,9 @@ def attempt(
     """Run a trial and record what comes out. Returns one of
 
     ``{"seconds": s}``: it is recorded, by this process or meanwhile by another; ``{"failed": why}``: it is recorded as failed;
-    ``{"busy": True}``: another process is at it, and ``wait`` is false; ``{"error": text}``: something else went wrong, with
-    ``"fatal": True`` where results cannot be written. ``again`` repeats what is out of date or failed.
+    ``{"busy": True}``: another process is at it, or at a network or craft that it needs, and ``wait`` is false;
+    ``{"error": text}``: something else went wrong, with ``"fatal": True`` where results cannot be written. ``again`` repeats
+    what is out of date or failed.
     """
     lock = ledger.root / "locks" / f"{trial.key}.lock"
     with contextlib.ExitStack() as stack:
@@ -32,7 +34,10 @@ def attempt(
         elif not stack.enter_context(locks.tried(lock)):
             return {"busy": True}
         try:
-            reply = _known(trial, ledger, again) or _run(trial, device, cache, ledger, keep)
+            reply = _known(trial, ledger, again)
+            if not (reply or wait or all(stack.enter_context(cache.claimed(each)) for each in _lacking(trial, keep, cache))):
+                return {"busy": True}
+            reply = reply or _run(trial, device, cache, ledger, keep)
         except Exception:
             reply = {"error": failure(trial.describe())}
         if "error" not in reply:  # who comes later finds the record, under whichever lock
@@ -52,6 +57,19 @@ def _known(trial: Trial, ledger: Ledger, again: bool) -> dict | None:
             return None if again and provenance.staleness(record, trial) else {"seconds": record.cost.seconds}
     known = None if again else failures.get(ledger, trial.key)
     return known and {"failed": known.reason}
+
+
+def _lacking(trial: Trial, keep: bool, cache: Cache) -> list[dict]:
+    """The identities of what is to be made for the trial and kept for others, but for the network that a craft is judged on: it is
+    needed last.
+    """
+    found, todo = {}, parts(trial, keep)
+    while todo:
+        part = todo.pop()
+        if part.kind != UNPOISONED and part.name not in found and not cache.path(part.identity).exists():
+            found[part.name] = part.identity
+            todo.extend(part.needs)
+    return list(found.values())
 
 
 def _run(trial: Trial, device: torch.device, cache: Cache, ledger: Ledger, keep: bool) -> dict:

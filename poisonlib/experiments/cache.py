@@ -48,5 +48,15 @@ class Cache:
                     files.write_tensors(self.path(identity), *content, canonical(identity))
             return content
 
+    def claimed(self, identity: dict) -> AbstractContextManager[bool]:
+        """Claim what is not here yet before other work that it needs is begun; gives whether nobody else has claimed it.
+
+        A claim is for those who would rather do something else than wait: `fetch` does not ask for it.
+        """
+        return locks.tried(self._lock(identity, "claim"))
+
     def _locked(self, identity: dict) -> AbstractContextManager:
-        return locks.held(self.root.with_name("locks") / f"{digest(identity)}.lock")
+        return locks.held(self._lock(identity, "lock"))
+
+    def _lock(self, identity: dict, kind: str) -> Path:
+        return self.root.with_name("locks") / f"{digest(identity)}.{kind}"

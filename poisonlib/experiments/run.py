@@ -53,8 +53,9 @@ def run(
         engine: "processes" of this machine, or "ray", a cluster (`poisonlib.experiments.cluster.Ray`), where ``workers`` is the
             most trials at once, and "cuda:N" is not a choice.
 
-    Several runs of one grid, also on several machines with a shared disk, share the work. A trial whose training diverges, or whose
-    numbers are not finite, has no record; the failure is recorded instead, is not run again, and stands in the result's
+    Several runs of one grid, also on several machines with a shared disk, share the work; none waits for a network or a craft that
+    another is making as long as there are trials that need neither. A trial whose training diverges, or whose numbers are not
+    finite, has no record; the failure is recorded instead, is not run again, and stands in the result's
     ``failures``: a warning counts them. One that is stopped by anything else does not stop the others; RuntimeError at the end says
     what it was. Ctrl-C or a kill loses only the trials in progress: call again to go on.
 
@@ -149,10 +150,11 @@ def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger, again:
     cache = Cache.open()
     while job := schedule.take():
         trial, keep = job
-        reply = attempt(trial, device, cache, ledger, keep=keep, again=again, wait=trial in schedule.postponed)
+        reply = attempt(trial, device, cache, ledger, keep=keep, again=again, wait=trial in schedule.insisted)
         if "busy" in reply:
             schedule.postpone(job)
         else:
+            schedule.resume()
             yield trial, reply
 
 

@@ -125,13 +125,19 @@ class Schedule:
         self.left, self.expected, self.clock = list(jobs), expected, clock
         self.deadline = math.inf if hours is None else clock() + 3600 * hours
         self.lock = threading.Lock()
-        self.late, self.postponed = [], set()  # jobs that other processes were at, and the trials of all that ever were
+        self.places = {trial: place for place, (trial, _) in enumerate(jobs)}
+        self.late, self.insisted = [], set()  # jobs that have to wait for others; trials that were handed out although they have to
 
     def postpone(self, job: Job) -> None:
-        """Take back a job that another process is at. It is handed out again after all others."""
+        """Take back a job that has to wait for what another process is making. It is handed out again once another has finished."""
         with self.lock:
             self.late.append(job)
-            self.postponed.add(job[0])
+
+    def resume(self) -> None:
+        """Give the jobs that were taken back their old places: one has finished, so what they wait for may be there."""
+        with self.lock:
+            if self.late:
+                self.left, self.late = sorted(self.left + self.late, key=lambda job: self.places[job[0]]), []
 
     @property
     def endless(self) -> bool:
@@ -141,7 +147,8 @@ class Schedule:
     def take(self) -> Job | None:
         """The next job; None where none is left that is expected to end before the deadline. One of unknown cost is tried.
 
-        A job that takes too long holds back those of later seeds, but not shorter ones of its own seed.
+        A job that takes too long holds back those of later seeds, but not shorter ones of its own seed. Where only jobs are left
+        that have to wait, the first of them is handed out, and its trial is among the ``insisted``.
         """
         with self.lock:
             now = self.clock()
@@ -150,4 +157,7 @@ class Schedule:
                     break
                 if now < self.deadline and now + (self.expected(trial) or 0) <= self.deadline:
                     return self.left.pop(place)
-            return self.late.pop(0) if self.late and now < self.deadline else None
+            if not self.late or now >= self.deadline:
+                return None
+            self.insisted.add(self.late[0][0])
+            return self.late.pop(0)

@@ -80,11 +80,12 @@ class Worker:
         try:
             while not self.stopped and (job := schedule.take()):
                 trial, keep = job
-                how = {"keep": keep, "again": self.again, "wait": trial in schedule.postponed}
+                how = {"keep": keep, "again": self.again, "wait": trial in schedule.insisted}
                 reply = self.ask({"spec": trial.describe(), "code": provenance.code(trial), **how})
                 if "busy" in reply:
                     schedule.postpone(job)
                 else:
+                    schedule.resume()
                     replies.put((trial, reply))
         finally:
             replies.put(None)
