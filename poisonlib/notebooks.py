@@ -20,7 +20,7 @@ from .check import like
 from .progress import Progress
 
 QUIET = {"POISONLIB_STILL": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # explorers as pictures; no warnings of the debugger
-ERRORS_ALONE = ["--IPKernelApp.log_level=40"]  # of the kernel itself, not of the notebook
+SILENT = ["--IPKernelApp.log_level=50"]  # of the kernel itself, which calls it an error to be ended; not of the notebook
 RUNNERS = ("papermill", "ipykernel")  # packages that machines which only compute may lack
 SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -183,7 +183,7 @@ def execute(name: str, values: dict) -> Path:
     """Run a notebook with these parameters; returns the executed copy under ``outputs/notebooks``, which exists also on failure.
 
     The kernel reads and writes below the same root as this process, and imports modules from its working folder. Explorers are kept
-    as pictures. Progress bars are passed on to standard error, warnings of the kernel are not.
+    as pictures. Progress bars are passed on to standard error, what the kernel logs is not.
     """
     import papermill
 
@@ -192,7 +192,7 @@ def execute(name: str, values: dict) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     found = [str(Path.cwd()), os.environ.get("PYTHONPATH")]
     environment = _environment(POISONLIB_HOME=str(paths.root()), PYTHONPATH=os.pathsep.join(filter(None, found)), **QUIET)
-    how = dict(cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180, extra_arguments=ERRORS_ALONE)
+    how = dict(cwd=str(_place()), kernel_name="python3", progress_bar=False, start_timeout=180, extra_arguments=SILENT)
     try:
         with environment, contextlib.closing(Progress()) as progress:
             papermill.execute_notebook(str(path(name)), str(part), values, stderr_file=progress, **how)

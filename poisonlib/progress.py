@@ -4,18 +4,19 @@ import re
 import sys
 import time
 
-BAR = re.compile(r"\d+%\|[^|]*\| *\d+/\d+ \[")
+BAR = re.compile(r"\d+%\|[^|]*\| *(\d+)/(\d+) \[")
 PAUSE = 30.0  # seconds between lines in a file
 
 
 class Progress:
     """A file that shows the progress bars written to it and drops everything else, such as warnings.
 
-    On a terminal each bar overwrites the last one; in a file there is a line every half minute, and the last one.
+    On a terminal each bar overwrites the last one; in a file there is a line every half minute, one for each bar that is full, and
+    the last one.
     """
 
     def __init__(self, clock=time.monotonic):
-        self.clock, self.shown, self.left, self.last = clock, False, "", -PAUSE
+        self.clock, self.shown, self.line, self.left, self.last = clock, False, "", "", -PAUSE
 
     def write(self, text: str) -> None:
         """Take text as it comes, with any number of bars, or none."""
@@ -25,11 +26,19 @@ class Progress:
         if sys.stderr.isatty():
             print(f"\r    {bars[-1]}", end="", file=sys.stderr, flush=True)
             self.shown = True
-        elif self.clock() - self.last >= PAUSE:
-            self.last, self.left = self.clock(), ""
-            print(f"    {bars[-1]}", file=sys.stderr, flush=True)
         else:
-            self.left = bars[-1]
+            for bar in bars:
+                self._note(bar)
+
+    def _note(self, bar: str) -> None:
+        done, total = BAR.search(bar).groups()
+        if bar == self.line:
+            return
+        if done != total and self.clock() - self.last < PAUSE:
+            self.left = bar
+            return
+        self.last, self.line, self.left = self.clock(), bar, ""
+        print(f"    {bar}", file=sys.stderr, flush=True)
 
     def flush(self) -> None:
         """Nothing is held back but what comes too often."""

@@ -23,6 +23,16 @@ class TestProgress:
         shown = capsys.readouterr().err.splitlines()
         assert [line.split("|")[2].split()[0] for line in shown] == ["1/5", "4/5", "5/5"] and "<00:09" in shown[0]
 
+    def test_in_a_file_it_shows_the_end_of_each_run_of_a_notebook_once(self, capsys):
+        progress = Progress(clock=lambda: 0.0)
+        full = "100%|#####| 5/5 [00:05<00:00,  1.0s/trial]"
+        progress.write(" 20%|#    | 1/5 [00:01<00:04]\r 99%|####| 1999/2000 [00:01<00:04]")
+        progress.write(f"\r100%|####| 1999/2000 [00:01<00:04]\r{full}")
+        progress.write(f"\r{full}\n\r  0%|     | 0/7 [00:00<?, ?trial/s]")
+        progress.write("\r100%|#####| 7/7 [00:01<00:00,  1.0s/trial]")
+        progress.close()
+        assert [line.split("|")[2].split()[0] for line in capsys.readouterr().err.splitlines()] == ["1/5", "5/5", "7/7"]
+
     def test_a_terminal_has_one_line_that_moves(self, capsys, monkeypatch):
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
         progress = Progress()
