@@ -1,7 +1,8 @@
 """The first screen of a table's notebook: after what the paper says, what was found and one figure, from ``outputs/reference``.
 
 ``python -m tests.refresh_found [NAME ...]`` writes, into the first cell, a line for each run whose records are kept, the largest
-scale first, and the forest plot of that one as an attachment. `tests.test_reference` checks that the text follows from the records.
+scale first, and, as an attachment, the forest plot of the largest that has more than a few trials. `tests.test_reference` checks
+that the text follows from the records.
 """
 
 import base64
@@ -19,7 +20,7 @@ from poisonlib.papers import Comparison
 from poisonlib.papers.verdicts import FINDING
 from poisonlib.plots.card import card
 
-from .refresh_readme import RUNS, SPELT, TABLES
+from .refresh_readme import FEW, RUNS, SPELT, TABLES
 from .refresh_reference import chosen, kept
 
 BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
@@ -40,10 +41,16 @@ def comparisons(name: str) -> dict[str, Comparison]:
 
 
 def text(name: str, found: dict[str, Comparison]) -> str:
-    """Markdown: a line for each run, and the figure of the first."""
+    """Markdown: a line for each run, and the figure of the one that is `clearest`."""
     lines = [_line(compared, profile(TABLES[name].scenario, run).name) for run, compared in found.items()]
-    first = f"![Our intervals beside the paper's values, profile {next(iter(found))}](attachment:{PICTURE})"
-    return "\n".join([BEGIN, "**Found**, per cent, the paper's in brackets:", "", *lines, "", first, END])
+    shown = f"![Our intervals beside the paper's values, profile {clearest(found)}](attachment:{PICTURE})"
+    return "\n".join([BEGIN, "**Found**, per cent, the paper's in brackets:", "", *lines, "", shown, END])
+
+
+def clearest(found: dict[str, Comparison]) -> str:
+    """The run to draw: the first of which every cell has more than a few trials; without any, the first."""
+    trials = {run: min(cell.ours.trials for cell in each.cells if cell.ours and cell.claim.printed) for run, each in found.items()}
+    return next((run for run, n in trials.items() if n >= FEW), next(iter(found)))
 
 
 def _line(compared: Comparison, run: str) -> str:
@@ -84,7 +91,7 @@ def refresh(name: str) -> None:
     cell = book.cells[0]
     cell.source = re.sub(f"\n*{re.escape(BEGIN)}.*{re.escape(END)}", "", cell.source, flags=re.DOTALL).rstrip()
     cell.source += "\n\n" + text(name, found)
-    cell.attachments = {PICTURE: {"image/png": picture(next(iter(found.values())))}}
+    cell.attachments = {PICTURE: {"image/png": picture(found[clearest(found)])}}
     nbformat.write(book, path)
 
 

@@ -105,7 +105,7 @@ LONG = (
     "table22",
     "table25",
 )  # of "Just How Toxic": not in the README, which is to be short
-FEW = 4  # with fewer trials a cell, a table stands in the README beside one of a smaller scale
+FEW = 4  # with fewer trials a cell, a table stands in the README beside one of a smaller scale, and is not drawn in its notebook
 FIGURE = "just_how_toxic_figure3"  # not in RESULTS.md, which has the tables
 SHORT = {"strong_augmentation": "Strong augmentation", "dp_instahide": "DP-InstaHide", "just_how_toxic": "Just How Toxic"}
 RUNS = ("paper", "paper_tiny", "small", "fast", "tiny", "laptop", "quick")  # from the largest scale to the smallest
