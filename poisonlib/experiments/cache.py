@@ -49,9 +49,9 @@ class Cache:
             return content
 
     def claimed(self, identity: dict) -> AbstractContextManager[bool]:
-        """Claim what is not here yet before other work that it needs is begun; gives whether nobody else has claimed it.
+        """Claim the making of a content until the block ends; gives whether nobody else has claimed it.
 
-        A claim is for those who would rather do something else than wait: `fetch` does not ask for it.
+        Claims are for those who do other work rather than wait: `fetch` does not ask for them.
         """
         return locks.tried(self._lock(identity, "claim"))
 

@@ -53,11 +53,11 @@ def run(
         engine: "processes" of this machine, or "ray", a cluster (`poisonlib.experiments.cluster.Ray`), where ``workers`` is the
             most trials at once, and "cuda:N" is not a choice.
 
-    Several runs of one grid, also on several machines with a shared disk, share the work; none waits for a network or a craft that
-    another is making as long as there are trials that need neither. A trial whose training diverges, or whose numbers are not
-    finite, has no record; the failure is recorded instead, is not run again, and stands in the result's
-    ``failures``: a warning counts them. One that is stopped by anything else does not stop the others; RuntimeError at the end says
-    what it was. Ctrl-C or a kill loses only the trials in progress: call again to go on.
+    Several runs of one grid, also on several machines with a shared disk, share the work, and begin no trial that would have to
+    wait for another's craft, surrogate or extractor while there are others. A trial whose training diverges, or whose numbers are
+    not finite, has no record; the failure is recorded instead, is not run again, and stands in the result's ``failures``: a warning
+    counts them. One that is stopped by anything else does not stop the others; RuntimeError at the end says what it was. Ctrl-C or
+    a kill loses only the trials in progress: call again to go on.
 
     Raises ValueError before any training where parts of a trial cannot work on its images, OSError where results cannot be written.
     """
