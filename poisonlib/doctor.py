@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from . import data, paths
+from .words import plural
 
 OPTIONAL = {
     "torchvision": "CIFAR downloads, ImageNet ResNet-18",
@@ -39,7 +40,7 @@ def lines(found: dict) -> Iterator[str]:
     yield f"data root: {found['data root']} (POISONLIB_DATA)"
     for choice, state in found["data sets"].items():
         yield f"    {choice}: {state if isinstance(state, str) else f'{state} test images'}"
-    recorded = f"{found['trials recorded']} trials recorded, {found['GB free']} GB free"
+    recorded = f"{plural(found['trials recorded'], 'trial')} recorded, {found['GB free']} GB free"
     yield f"outputs: {found['outputs']} (POISONLIB_OUTPUTS), {recorded}"
     for package, here in found["packages"].items():
         yield f"{package}: {'here' if here else 'not installed'} ({OPTIONAL[package]})"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from poisonlib import registry
 from poisonlib.experiments import Ledger, Record, profiles, scenarios
 from poisonlib.papers.setting import recorded_with
+from poisonlib.words import plural
 
 from . import refresh_readme
 from .refresh_readme import REFERENCE
@@ -74,7 +75,7 @@ def main() -> int:
         print(line)
         refused += line.startswith(REFUSED)
     if refused:
-        print(f"{refused} records were refused: repeat these trials in a checkout without changes (delete their files first)")
+        print(f"{plural(refused, 'record')} refused: repeat these trials in a checkout without changes (delete their files first)")
     return int(refused > 0)
 
 

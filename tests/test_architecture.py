@@ -23,7 +23,7 @@ PACKAGE = Path(poisonlib.__file__).parent
 FLOORS = [
     {"calls", "syntax"},
     {"interactive"},
-    {"check", "files", "locks", "paths", "progress", "registry", "rng", "scenarios", "source", "tensors"},
+    {"check", "files", "locks", "paths", "progress", "registry", "rng", "scenarios", "source", "tensors", "words"},
     {"data", "models", "augment", "steps", "privacy"},
     {"training", "attacks", "filters"},
     {"experiments"},

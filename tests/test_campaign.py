@@ -204,7 +204,7 @@ class TestCosts:
         assert len(run(more[:1], workers=0, hours=1.0)) == 1
         plan = experiments.plan([trial, other])
         assert plan.recorded == plan.stale["damaged"] == 1 and "1 with a damaged record (to be run again)" in str(plan)
-        with pytest.warns(UserWarning, match=f"the records of 1 trials are damaged.*{other.key}"):
+        with pytest.warns(UserWarning, match=f"1 record damaged, to be run again.*{other.key}"):
             assert len(run([trial, other], workers=0, hours=1.0)) == 2
 
     def test_a_plan_counts_filters_and_what_it_knows_nothing_of(self):
@@ -242,7 +242,7 @@ class TestRunWithADeadline:
 
     def test_reports_failures_at_the_end(self, ten_minutes_a_trial):
         bad = tiny(defence="spectral_signatures", trials=1, recipe=replace(TINY["recipe"], lr=1e30))
-        with pytest.warns(UserWarning, match="1 of 10 trials failed and have no result"):
+        with pytest.warns(UserWarning, match="1 of 10 trials failed without a result"):
             records = run(bad + tiny(trials=9), workers=0, hours=20 / 60)
         assert len(records) == 2 and [each.key for each in records.failures] == [bad[0].key]
         assert [trial in Ledger.open() for trial in tiny(trials=4)] == [True, True, False, False]
@@ -255,12 +255,15 @@ class TestRunWithADeadline:
         assert run([first, *others], workers=workers, hours=1.0) == [Ledger.open().get(first)]
         assert len(list(Ledger.open())) == 1
 
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_holds_for_worker_processes(self, workers, monkeypatch):
+    @pytest.mark.parametrize(
+        ("workers", "third"), [(1, "spectral_signatures"), (2, "cutmix")]
+    )  # one that waits for no other's victim
+    def test_holds_for_worker_processes(self, workers, third, monkeypatch):
+        wanted = tiny(defence=["none", third, "mixup"], trials=3)
         readings = iter(range(0, 10**6, 1000))  # seconds; the first starts the clock, each job takes one more
         monkeypatch.setattr(runner, "Schedule", functools.partial(Schedule, clock=lambda: float(next(readings))))
-        records = run(table(), workers=workers, hours=4.5 * 1000 / 3600)
-        assert [record.trial for record in records] == [t for t in table() if t.seed == 0 or t == table()[1]]
+        records = run(wanted, workers=workers, hours=4.5 * 1000 / 3600)
+        assert [record.trial for record in records] == [t for t in wanted if t.seed == 0 or t == wanted[1]]
         monkeypatch.undo()
 
     def test_is_not_needed(self):
@@ -362,13 +365,13 @@ class TestCampaign:
         expected = "expected to finish 4 more: 8 of 9 trials, every cell has 2 of 3, 2 cells have more"
         assert campaign.outlook() == f"seed 1 is next; 0.683333 h with 1 worker: {expected}"
         campaign.work()
-        assert campaign.work()[0] == "finished 1 trials in 0.17 core-hours: all of 9 trials"
+        assert campaign.work()[0] == "finished 1 trial in 0.17 core-hours: all of 9 trials"
         assert campaign.outlook() == "nothing is left to run" and campaign.standing().complete
 
     def test_says_what_fails(self):
         bad = tiny(defence="spectral_signatures", trials=1, recipe=replace(TINY["recipe"], lr=1e30))
         text, failed = Campaign(bad + tiny(trials=1), 1.0, workers=0).work()
-        assert text.startswith("finished 1 trials") and "training diverged" in failed
+        assert text.startswith("finished 1 trial") and "training diverged" in failed
 
     def test_says_what_does_not_fit_and_what_is_guessed(self):
         for record in known(table(1)[:1], 36000.0):
@@ -419,7 +422,7 @@ class TestMerge:
         before = there.path(good.key).read_bytes()
         merge = Ledger.open().merge(there)
         assert list(merge.of("merged")) == [there.path(good.key)]
-        assert str(merge) == "1 records merged, 0 were here already, 0 refused, 0 damaged"
+        assert str(merge) == "1 record merged, 0 here already, 0 refused, 0 damaged"
         assert Ledger.open().path(good.key).read_bytes() == before == there.path(good.key).read_bytes()
 
     def test_keeps_what_is_here(self, there):
@@ -472,7 +475,7 @@ class TestMerge:
         (there.root / "yy" / "folder.json").mkdir(parents=True)
         merge = Ledger.open().merge(there)
         assert set(merge.of("damaged")) == {first, last, there.root / "yy" / "folder.json"}
-        assert str(first) in str(merge) and "1 records merged" in str(merge)
+        assert str(first) in str(merge) and "1 record merged" in str(merge)
         assert list(Ledger.open()) == [good]
 
     def test_a_damaged_record_here_is_listed_and_left(self, there):
@@ -487,7 +490,7 @@ class TestMerge:
         monkeypatch.setenv("POISONLIB_DATA", str(tmp_path / "none"))
         put_foreign(there, "absent")
         merge = Ledger.open().merge(there)
-        assert len(merge.of("unchecked")) == 1 and "data not checked: 1" in str(merge) and str(merge).startswith("1 records merged")
+        assert len(merge.of("unchecked")) == 1 and "data not checked: 1" in str(merge) and str(merge).startswith("1 record merged")
 
     def test_records_of_older_versions_get_todays_names(self, there):
         path = put_old(there)

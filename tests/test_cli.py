@@ -112,7 +112,7 @@ def test_ledger_upgrade_rewrites_old_records(capsys, outputs, given):
     (folder / key[:2]).mkdir(parents=True)
     (folder / key[:2] / f"{key}.json").write_text(json.dumps(OLD | {"key": key}))
     status, out, _ = run(capsys, "ledger", "upgrade", *[str(folder)] * given)
-    assert (status, out) == (0, f"1 records rewritten in {folder}\n")
+    assert (status, out) == (0, f"1 record rewritten in {folder}\n")
     (path,) = folder.glob("??/*.json")
     content = json.loads(path.read_text())
     assert content["schema"] == 3 and content["spec"]["model"] == {"name": "resnet", "depth": 18} | content["spec"]["model"]
@@ -272,7 +272,7 @@ def test_a_campaign_gives_status_1_where_a_trial_fails(sitting, monkeypatch):
     failing = dataclasses.replace(tables["dp_instahide_table1"][0], recipe=training.load("quick", epochs=1, lr=1e30))
     monkeypatch.setattr(notebooks, "trials", lambda name, values: [failing] if "dp" in name else tables[name][:1])
     (status, out, err), executed = work()
-    assert status == 1 and "1 of 2 trials failed" in err and "finished 1 trials in" in out and "all of 2 trials (1 failed)" in out
+    assert status == 1 and "1 of 2 trials failed" in err and "finished 1 trial in" in out and "all of 2 trials (1 failed)" in out
     assert [name for name, _ in executed] == ["dp_instahide_table1", "strong_augmentation_table1"], "nothing is left to run"
 
 
@@ -284,12 +284,12 @@ def test_ledger_merge_takes_what_is_sound_and_lists_the_rest(capsys, outputs, si
     there.put(dataclasses.replace(costly(trials[1]), code="0"))
     command = "ledger", "merge", str(there.root), *(["--into", str(here.root)] if into else [])
     status, out, _ = run(capsys, *command)
-    assert status == 0 and out.startswith(f"{here.root}: 1 records merged, 0 were here already, 1 refused, 0 damaged\n")
+    assert status == 0 and out.startswith(f"{here.root}: 1 record merged, 0 here already, 1 refused, 0 damaged\n")
     assert f"{trials[1].key}.json: recorded with other code" in out
     (there.root / "00").mkdir()
     (there.root / "00" / "0.json").write_text("{")
     status, out, _ = run(capsys, *command, "--other-code")
-    assert status == 1 and "1 records merged, 1 were here already, 0 refused, 1 damaged" in out and "0.json is not a sound" in out
+    assert status == 1 and "1 record merged, 1 here already, 0 refused, 1 damaged" in out and "0.json is not a sound" in out
     assert {record.trial for record in here} == set(trials[:2])
 
 

@@ -120,9 +120,9 @@ class TestDamagedRecords:
         (path.parent / f"._{path.name}").write_bytes(b"\x00")  # what another system leaves beside each file
         plan = experiments.plan(table)
         assert (plan.recorded, plan.stale, plan.trainings) == (2, {"damaged": 1}, 1)
-        with pytest.warns(UserWarning, match=r"left out, .*: 1 files.*" + path.name):
+        with pytest.warns(UserWarning, match=r"left out, .*: 1 file, .*" + path.name):
             assert len(list(ledger)) == 2
-        with pytest.warns(UserWarning, match=rf"the records of 1 trials are damaged.*{table[1].key}"):
+        with pytest.warns(UserWarning, match=rf"1 record damaged, to be run again.*{table[1].key}"):
             records = run(table, workers=0)
         assert count == [200, 201, 202, 201] and [record.seed for record in records] == [200, 201, 202]
         assert path.with_suffix(".damaged").read_bytes() == content and outstanding(table, ledger) == ([], {})
@@ -209,7 +209,7 @@ def test_a_ledger_says_what_its_files_are_worth(count, capsys):
     second.write_bytes(second.read_bytes().replace(b'"hits":1', b'"hits":0'))
     assert main(["ledger", "check"]) == 1
     said = capsys.readouterr().out
-    assert "2 sound records, 1 of them without checksum" in said and "1 damaged; 1 trials failed" in said
+    assert "2 sound records, 1 of them without checksum" in said and "1 damaged; 1 trial failed" in said
     assert (
         f"damaged: {second}" in said and "its checksum is not that of its content" in said and "seed 200: training diverged" in said
     )
@@ -237,7 +237,7 @@ class TestFolders:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Ledger, "put", full)
-        with pytest.raises(RuntimeError, match=r"1 of 1 trials failed(.|\n)*No space left on device"):
+        with pytest.raises(RuntimeError, match=r"1 of 1 trial failed(.|\n)*No space left on device"):
             run(tiny(trials=5), workers=0)
         assert count == [200]
 

@@ -288,6 +288,6 @@ def test_old_records_count_as_recorded_with_other_code(tmp_path, monkeypatch):
     Ledger.open().upgrade()
     plan = experiments.plan([today("patch")])
     assert (plan.recorded, plan.stale, plan.trainings) == (1, {"recorded with other code": 1}, 0)
-    with pytest.warns(UserWarning, match=r"of 1 trials, 1 recorded with other code; run\(\.\.\., again=True\) repeats them"):
+    with pytest.warns(UserWarning, match=r"of 1 trial, 1 recorded with other code; run\(\.\.\., again=True\) repeats them"):
         (record,) = experiments.run([today("patch")], workers=0)
     assert record.evaluation.hits == 41

@@ -112,7 +112,7 @@ class TestPublish:
         first, second, *_, last = capsys.readouterr().out.splitlines()
         assert first.startswith(f"refused: seed 0 of patch(poison_rate=1.0) under none ({bad.key}): {why}")
         assert second.startswith(f"{len(good)} records of fast: {len(good)} new, 0 replaced; ")
-        assert last.startswith("1 records were refused: ")
+        assert last.startswith("1 record refused: ")
         assert {record.key for record in kept("fast")} == {record.key for record in good}
         source.put(bad)
         assert publish.main() == 0

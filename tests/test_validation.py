@@ -165,7 +165,7 @@ def test_a_refused_trial_would_have_failed(refused, says, allowed, monkeypatch):
     monkeypatch.setattr(sys.modules["poisonlib.experiments.run"], "validate_data", lambda trials: None)
     (first,) = cell(**refused)
     trials = (replace(first, seed=seed) for seed in range(30))  # the seed chooses the intended and the source class
-    with pytest.raises((RuntimeError, AssertionError), match=r"1 of 1 trials failed(.|\n)*(ValueError|IndexError)|poisons|success"):
+    with pytest.raises((RuntimeError, AssertionError), match=r"1 of 1 trial failed(.|\n)*(ValueError|IndexError)|poisons|success"):
         all(experiments.check(experiments.run([trial], workers=0), [trial]) for trial in trials)
 
 

@@ -155,7 +155,7 @@ class TestUnreadable:
             panel = results.explorer(State(source="yours", view=view))
             assert panel.picture.value and "Not shown" not in panel.line.value
             assert f"3 records cannot be read and are left out: {own_module.stem}.Softer cannot be imported" in panel.line.value
-        assert "1 of 1 trials" in results.words(State(source="yours"))
+        assert "1 of 1 trial, " in results.words(State(source="yours"))
 
     def test_it_is_shown_as_soon_as_it_can_be_imported(self, outputs, own_module, monkeypatch):
         write_own(own_module, 2)
@@ -170,7 +170,7 @@ class TestUnreadable:
         (outputs / "trials" / "00").mkdir(exist_ok=True)
         (outputs / "trials" / "00" / "0.json").write_text("{")
         line = results.explorer(State(source="yours")).line.value
-        assert "1 of 1 trials" in line and "1 record cannot be read and is left out: " in line
+        assert "1 of 1 trial, " in line and "1 record cannot be read and is left out: " in line
         assert "0.json is not a sound record" in line and "move it away" in line
 
     def test_the_most_frequent_reason_is_given(self, outputs, own_module):

@@ -2,6 +2,8 @@
 
 import sys
 
+from ..words import plural
+
 
 def add(verbs) -> None:
     """Add them to the command line's verbs."""
@@ -41,7 +43,7 @@ def _opened(folder: str | None):
 
 def _upgrade(arguments) -> int:
     ledger = _opened(arguments.folder)
-    print(f"{ledger.upgrade()} records rewritten in {ledger.root}")
+    print(f"{plural(ledger.upgrade(), 'record')} rewritten in {ledger.root}")
     return 0
 
 
@@ -61,9 +63,9 @@ def _export(arguments) -> int:
     if not ledger.stored:
         raise FileNotFoundError(f"there are no records in {ledger.root}")
     written = export(ledger.sound(), arguments.file)
-    print(f"{written} records written to {arguments.file}")
+    print(f"{plural(written, 'record')} written to {arguments.file}")
     if left := len(ledger.stored) - written:
-        print(f"poisonlib: {left} files in {ledger.root} are no sound records and are left out", file=sys.stderr)
+        print(f"poisonlib: left out, as they hold no sound record: {plural(left, 'file')} in {ledger.root}", file=sys.stderr)
     return 0
 
 

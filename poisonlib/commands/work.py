@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from .. import check, notebooks
 from ..selection import select
+from ..words import plural
 
 
 def add(verbs) -> None:
@@ -128,7 +129,7 @@ def _power(trials: int) -> str:
     seen = [(start, power.detectable(start, trials)) for start in (0.9, 0.45)]
     drops = [f"{start:.0%} to {'none' if least is None else f'{least:.0%}'}" for start, least in seen]
     wanted = power.trials_for_equivalence(0.45, 0.10)
-    drop = f"{trials} trials a cell tell a drop from {' or from '.join(drops)}"
+    drop = f"{plural(trials, 'trial')} a cell tell a drop from {' or from '.join(drops)}"
     return f"    {drop}; agreement within 10 points of a printed rate takes {wanted}"
 
 

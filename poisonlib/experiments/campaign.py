@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from .. import check
+from ..words import plural
 from . import cluster, failures
 from .environment import choose
 from .ledger import Ledger
@@ -49,8 +50,9 @@ class Standing:
         recorded, wanted = sum(had for had, _ in self.cells), sum(want for _, want in self.cells)
         lost = f" ({self.failed} failed)" if self.failed else ""
         if self.complete:
-            return f"all of {wanted} trials{lost}"
-        text = f"{recorded} of {wanted} trials{lost}, every cell has {self.balanced} of {max(want for _, want in self.cells)}"
+            return f"all of {plural(wanted, 'trial')}{lost}"
+        text = f"{recorded} of {plural(wanted, 'trial')}{lost}, "
+        text += f"every cell has {self.balanced} of {max(want for _, want in self.cells)}"
         text += " or all that it wants" if min(want for _, want in self.cells) < self.balanced else ""
         more = f"{self.ahead} cells have more" if self.ahead > 1 else "1 cell has more"
         return f"{text}, {more}" if self.ahead else text
@@ -111,8 +113,8 @@ class Campaign:
             return "nothing is left to run"
         workers = max(1, ray.slots(place) if ray else len(devices(place, self.workers, len(jobs))))  # none: this process
         if self.hours is None:
-            return f"{len(jobs)} trials to run with {workers} worker{'s' * (workers > 1)}"
-        how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {workers} worker{'s' * (workers > 1)}"
+            return f"{plural(len(jobs), 'trial')} to run with {plural(workers, 'worker')}"
+        how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {plural(workers, 'worker')}"
         return f"{how}: {self._expected(jobs, Costs(ledger.summaries(), place), workers)}"
 
     def _expected(self, jobs: Sequence[Job], costs: Costs, workers: int) -> str:
@@ -140,8 +142,8 @@ class Campaign:
         left = {trial for trial, _ in outstanding(self.trials, ledger, self.again)[0]}
         lost = [found for trial, _ in jobs if (found := failures.get(ledger, trial.key))]
         if lost and not failed:
-            failed = f"{len(lost)} of {len(jobs)} trials failed; the first, seed {lost[0].seed}: {lost[0].reason}"
+            failed = f"{len(lost)} of {plural(len(jobs), 'trial')} failed; the first, seed {lost[0].seed}: {lost[0].reason}"
         seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left and trial in ledger]
         ray = cluster.load(self.engine)
         what = "GPU-hours" if (ray.place(self.device) if ray else choose(self.device)).type == "cuda" else "core-hours"
-        return f"finished {len(seconds)} trials in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed
+        return f"finished {plural(len(seconds), 'trial')} in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed

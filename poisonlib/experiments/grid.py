@@ -9,6 +9,7 @@ from ..augment import Augment
 from ..filters import Filter
 from ..steps import Step
 from ..tensors import levels
+from ..words import plural
 from .extractor import Extractor
 from .profiles import Profile
 from .profiles import profile as read_profile
@@ -139,7 +140,7 @@ def check(records: Iterable[Record], trials: Sequence[Trial]) -> str:
         assert trial.key in by_key, f"no record of seed {trial.seed}: {trial.describe()}"
         _check_record(by_key[trial.key], trial)
     said = f"{len(failed)} failed and have no result, none of the others missing" if failed else "none missing"
-    return f"{len(trials)} trials: {said}, all counts sound, every poison within its bounds"
+    return f"{plural(len(trials), 'trial')}: {said}, all counts sound, every poison within its bounds"
 
 
 def _check_record(record: Record, trial: Trial) -> None:

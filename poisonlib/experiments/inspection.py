@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from ..words import plural
 from . import failures
 from .failures import Failure
 from .ledger import Ledger, read
@@ -19,7 +20,7 @@ class Inspection:
 
     def __str__(self):
         text = f"{self.sound} sound records, {self.unchecked} of them without checksum, as older versions wrote them"
-        text += f"; {len(self.damaged)} damaged; {len(self.failed)} trials failed"
+        text += f"; {len(self.damaged)} damaged; {plural(len(self.failed), 'trial')} failed"
         lines = [f"damaged: {why}" for why in self.damaged]
         return "\n".join([text, *lines, *(f"failed: {each.key}, seed {each.seed}: {each.reason}" for each in self.failed)])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files, paths
+from ..words import plural
 from . import index, legacy, provenance
 from .record import SCHEMA, Record
 from .seal import check_values, sealed, unsealed
@@ -57,7 +58,9 @@ class Ledger:
             else:
                 damaged.append(str(found))
         if damaged:
-            warnings.warn(f"left out, as they hold no record: {len(damaged)} files, the first: {damaged[0]}", stacklevel=2)
+            warnings.warn(
+                f"left out, as they hold no record: {plural(len(damaged), 'file')}, the first: {damaged[0]}", stacklevel=2
+            )
 
     def sound(self) -> Iterator[Record]:
         """The records whose files can be read, without a warning of others."""
@@ -142,7 +145,7 @@ class Merge:
 
     def __str__(self):
         count = Counter(what for what, _ in self.outcomes.values())
-        text = f"{count[MERGED] + count[UNCHECKED]} records merged, {count[KEPT] + count[DIFFERS]} were here already"
+        text = f"{plural(count[MERGED] + count[UNCHECKED], 'record')} merged, {count[KEPT] + count[DIFFERS]} here already"
         text += f", {count[REFUSED]} refused, {count[DAMAGED]} damaged"
         if count[UNCHECKED]:
             text += f"; data not checked: {count[UNCHECKED]}, as the data set is not on this machine"

@@ -10,6 +10,7 @@ import torch
 
 from .. import check
 from ..data import ImageSet
+from ..words import plural
 from . import cluster
 from .cache import Cache
 from .environment import choose
@@ -39,14 +40,14 @@ class Plan:
     spread: float | None = None  # hours on these workers
 
     def __str__(self):
-        text = f"{self.trials} trials, {self.recorded} recorded"
+        text = f"{plural(self.trials, 'trial')}, {self.recorded} recorded"
         if old := ", ".join(f"{count} {how}" for how, count in self.stale.items() if how not in (FAILED, DAMAGED)):
             text += f" (of these, {old}; again=True repeats them)"
         if FAILED in self.stale:
             text += f", {self.stale[FAILED]} failed (again=True repeats them)"
         if DAMAGED in self.stale:
             text += f", {self.stale[DAMAGED]} with a damaged record (to be run again)"
-        text += f"; to do: {self.trainings} trainings, {self.crafts} crafts"
+        text += f"; to do: {plural(self.trainings, 'training')}, {plural(self.crafts, 'craft')}"
         if self.operations is not None:
             hours = self.operations / ASSUMED / 3600
             text += f", {self.operations / 1e15:.3g} PFLOP ({hours:.2g} h at {ASSUMED / 1e12:.0f} TFLOP/s)"

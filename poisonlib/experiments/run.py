@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from .. import check, files, paths
+from ..words import plural
 from . import cluster, failures
 from .attempt import attempt
 from .cache import Cache
@@ -81,7 +82,7 @@ def run(
             replies = ray.replies(*how, workers) if ray else _locally(*how, again, workers)
             errors, tried = _followed(replies, len(jobs), schedule, costs)
         if errors:
-            raise RuntimeError(f"{len(errors)} of {tried} trials failed; the rest is recorded. The first:\n{errors[0]}")
+            raise RuntimeError(f"{len(errors)} of {plural(tried, 'trial')} failed; the rest is recorded. The first:\n{errors[0]}")
     return _result(trials, ledger, partly=hours is not None)
 
 
@@ -90,10 +91,10 @@ def _warn_of(wrong: dict[str, str], total: int, again: bool) -> None:
     old = Counter(how for how in wrong.values() if how not in (FAILED, DAMAGED))
     if old and not again:
         counts = ", ".join(f"{count} {how}" for how, count in old.items())
-        warnings.warn(f"of {total} trials, {counts}; run(..., again=True) repeats them", stacklevel=3)
+        warnings.warn(f"of {plural(total, 'trial')}, {counts}; run(..., again=True) repeats them", stacklevel=3)
     if damaged := [key for key, how in wrong.items() if how == DAMAGED]:
         kept = "run again; what was there is kept as KEY.damaged"
-        warnings.warn(f"the records of {len(damaged)} trials are damaged, and these are {kept}: {damaged[0]}, ...", stacklevel=3)
+        warnings.warn(f"{plural(len(damaged), 'record')} damaged, to be {kept}: {damaged[0]}, ...", stacklevel=3)
 
 
 def _prepare(ledger: Ledger) -> None:
@@ -108,8 +109,8 @@ def _result(trials: Sequence[Trial], ledger: Ledger, partly: bool) -> Records:
     keys = [trial.key for trial in trials]
     lost = {key: found for key in keys if (found := failures.get(ledger, key))}
     if first := next(iter(lost.values()), None):
-        said = f"{len(lost)} of {len(trials)} trials failed and have no result; run(..., again=True) repeats them. The first"
-        warnings.warn(f"{said}, seed {first.seed}: {first.reason}", stacklevel=3)
+        said = f"{len(lost)} of {plural(len(trials), 'trial')} failed without a result; run(..., again=True) repeats them"
+        warnings.warn(f"{said}. The first, seed {first.seed}: {first.reason}", stacklevel=3)
     found = [ledger.path(key) for key in keys if key not in lost]
     return Records((read(path) for path in found if not partly or path.exists()), lost.values())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import files, paths
 from ..experiments import Record
 from ..experiments.failures import Failure
+from ..words import plural
 from .belonging import belongs
 from .cells import Cell, failures, trial_of
 from .claims import Claim, Finding, Table, load
@@ -126,7 +127,7 @@ def _lacking(row: str, table: Table, failed: Sequence[Failure]) -> str:
     """A row that was not measured, with the number of its trials that failed, if any did."""
     trials = [trial for each in failed if (trial := trial_of(each.setting))]
     count = sum(any(belongs(trial, claim) for claim in table.claims if claim.row == row) for trial in trials)
-    return f"{row} ({count} trials failed)" if count else row
+    return f"{row} ({plural(count, 'trial')} failed)" if count else row
 
 
 def _reader_row(cell: TableCell) -> dict:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..experiments import rules
+from ..words import plural
 from .cells import Cell, control, judged, outcomes, undefended
 from .means import Mean, Unpaired, paired
 
@@ -34,5 +35,5 @@ def barred(cell: Cell, every: Sequence[Cell]) -> str:
     if beats is not None and float(beats.above(least)) <= rules().level:
         return ""
     rates = [100 * sum(each.success) / len(each.success) for each in (plain, clean)]
-    found = f"the undefended attack succeeds in {rates[0]:.1f} % ({len(plain.seeds)} trials), its clean control in {rates[1]:.1f} %"
-    return f"{found}; it is not shown to beat it by more than {100 * least:g} points"
+    found = f"the undefended attack succeeds in {rates[0]:.1f} % ({plural(len(plain.seeds), 'trial')})"
+    return f"{found}, its clean control in {rates[1]:.1f} %; it is not shown to beat it by more than {100 * least:g} points"

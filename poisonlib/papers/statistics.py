@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import check
+from ..words import plural
 from .means import Bounded, Mean, mean, paired
 
 
@@ -40,7 +41,7 @@ def estimated(of: Mean, level: float = 0.95) -> Estimate:
     """A mean with its interval, in which are all means that are not rejected on either side at (1 - level) / 2."""
     _check_level(level)
     low, high = of.interval(level)
-    return Estimate(of.value, low, high, of.trials, level, f"{of.name}, {of.trials} trials", of)
+    return Estimate(of.value, low, high, of.trials, level, f"{of.name}, {plural(of.trials, 'trial')}", of)
 
 
 def proportion(successes, trials, level: float = 0.95) -> Estimate:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..experiments import rules
+from ..words import plural
 from .means import Mean
 from .printed import Printed, together
 
@@ -85,9 +86,10 @@ def _judged(asked: Asked, within: float, outside: float, count: float) -> CellVe
     word = "paper too small to tell" if value == "differs" and expected == "expected" else value
     points = f"{100 * asked.margin:g} points of the printed {100 * asked.paper.value:.4g} %"
     says = {"agrees": f"is shown to lie within {points}", "differs": f"is shown not to lie within {points}"}
-    first = f"{100 * asked.ours.value:.1f} % ({asked.ours.trials} trials) {says.get(value, f'may or may not lie within {points}')}"
+    near = says.get(value, f"may or may not lie within {points}")
+    first = f"{_counted(asked.ours.value, asked.ours.trials)} {near}"
     second = f"after our trials the paper's value is {expected} (p = {count:.2g})"
-    third = f"had ours been the truth, its {asked.paper.trials} trials would have told with probability {told:.0%}"
+    third = f"had ours been the truth, its {plural(asked.paper.trials, 'trial')} would have told with probability {told:.0%}"
     return CellVerdict(word, value, expected, told, f"{word}: {first}; {second}; {third}.")
 
 
@@ -153,11 +155,15 @@ def _answered(question: Question, p: float, against: float) -> Verdict:
 
 def _said(question: Question) -> str:
     """``"5.0 % (20 trials) is lower than 90.0 % (20 trials); the difference is -85.0 points"``."""
-    first, *others = [f"{100 * each.value:.1f} % ({each.trials} trials)" for each in (question.first, question.second) if each]
+    first, *others = [_counted(each.value, each.trials) for each in (question.first, question.second) if each]
     if question.bound is not None:
         return f"{first} lies {question.kind} {100 * question.bound:g} %"
     than = f"within {100 * question.margin:g} points of" if question.kind == "similar" else f"{question.kind} than"
     return f"{first} is {than} {others[0]}; the difference is {100 * question.gap.value:+.1f} points"
+
+
+def _counted(value: float, trials: int) -> str:
+    return f"{100 * value:.1f} % ({plural(trials, 'trial')})"
 
 
 def holm(p_values: Iterable[float]) -> list[float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from .. import benchmark, files, notebooks, papers, paths, registry
 from ..experiments import Ledger, Trial, failures
 from ..experiments.environment import commit
+from ..words import plural
 from . import downloads, pages, verdicts, wide
 
 
@@ -45,7 +46,7 @@ def write() -> Path:
     files.write_atomically(folder / "index.html", html.encode())
     if damaged:
         warnings.warn(
-            f"left out of the report, as they cannot be read: {len(damaged)} files, the first: {damaged[0]}", stacklevel=2
+            f"left out of the report, as they cannot be read: {plural(len(damaged), 'file')}, the first: {damaged[0]}", stacklevel=2
         )
     return folder / "index.html"
 

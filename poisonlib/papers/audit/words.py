@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from ...words import plural
 from ..claims import Claim, load
 from ..findings import Whole
 from .counts import Grim, allowing, counts, percentage
@@ -121,7 +122,7 @@ def behind(audit: Audit) -> Whole:
             rows.append(
                 {
                     "where": f"{SHORT[paper]}, {load(paper).table(table).place.split(',')[0]}",
-                    "stated": f"{trials} trials" + (f" of {victims} networks" if victims > 1 else ""),
+                    "stated": plural(trials, "trial") + (f" of {victims} networks" if victims > 1 else ""),
                     "n (cells)": ", ".join(f"{n} ({count})" for n, count in counted),
                 }
             )

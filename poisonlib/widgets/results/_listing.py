@@ -13,6 +13,7 @@ from ...papers.belonging import Beside
 from ...papers.cells import Cell, measured, point
 from ...papers.statistics import Estimate
 from ...papers.telling import PARTS, differs
+from ...words import plural
 
 ROWS = 30
 CELL = "padding: 0 0.6em; text-align: {}"
@@ -69,7 +70,7 @@ def as_html(cells: tuple[Cell, ...], rows: int = ROWS) -> str:
     """
     left, common = max(len(cells) - rows, 0), [part for part in PARTS[2:] if not differs(part, cells)]
     table = printed(cells[:rows]).drop(columns=common)
-    said = f"{len(cells)} cells selected" + (f"; {left} are not shown here, but exported" if left else "")
+    said = f"{plural(len(cells), 'cell')} selected" + (f"; {left} are not shown here, but exported" if left else "")
     said += "".join(f" · {getattr(cells[0].setting, part)}" for part in common)
     return _folded(said, list(table.columns), list(table.itertuples(index=False, name=None)), PARTS)
 

@@ -9,6 +9,7 @@ from ...papers.costs import Cost, costs, needed
 from ...papers.dose import Series
 from ...papers.statistics import Estimate
 from ...papers.telling import names
+from ...words import plural
 from ._state import NONE, Selection, State, prepare
 
 LINES = 4  # series in one picture of doses
@@ -26,8 +27,8 @@ def _shown(state: State, selection: Selection) -> str:
     if not selection.chosen:
         return nothing(selection)
     lead = (
-        f"Records {selection.source}: {trials(selection.chosen)} of {trials(selection.every)} trials, "
-        f"{len(selection.chosen)} of {len(selection.every)} cells."
+        f"Records {selection.source}: {trials(selection.chosen)} of {plural(trials(selection.every), 'trial')}, "
+        f"{len(selection.chosen)} of {plural(len(selection.every), 'cell')}."
     )
     if state.view == "dose":
         return f"{lead} {doses(state.dose, selection.lines(state.dose))}"
@@ -41,8 +42,7 @@ def unreadable(messages: Sequence[str]) -> str:
     if not messages:
         return ""
     (reason, times), *others = Counter(messages).most_common()
-    count = "1 record" if len(messages) == 1 else f"{len(messages)} records"
-    return f"{count} cannot be read and {'is' if len(messages) == 1 else 'are'} left out: " + (
+    return f"{plural(len(messages), 'record')} cannot be read and {'is' if len(messages) == 1 else 'are'} left out: " + (
         f"{times} because {reason}; the others for other reasons." if others else f"{reason}."
     )
 
@@ -107,7 +107,8 @@ def power(p1: float, p2: float, sure: float, cells: int, times: Sequence[Cost]) 
 
 def _hours(cost: Cost, count: int) -> str:
     device = "this device" if cost.here else "another device"
-    return f"{cost.where} {cost.seconds * count / 3600:.2g} h on {device} (mean of {cost.trials} trials: {cost.seconds:.3g} s)"
+    mean = f"mean of {plural(cost.trials, 'trial')}: {cost.seconds:.3g} s"
+    return f"{cost.where} {cost.seconds * count / 3600:.2g} h on {device} ({mean})"
 
 
 def notice(state: State) -> str:
