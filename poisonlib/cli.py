@@ -14,6 +14,7 @@ from .commands import benchmark, ledger, work
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 it failed, 2 refused before anything ran."""
     arguments = _parsed(argv)
+    _find_own_modules()
     try:
         status = arguments.verb(arguments)
         sys.stdout.flush()
@@ -21,12 +22,18 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # who reads the output has read enough, as ``head`` does; Python would complain again when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (LookupError, ValueError, TypeError, OSError) as error:
-        print(f"poisonlib: {error.args[0] if error.args and not isinstance(error, OSError) else error}", file=sys.stderr)
+    except (LookupError, ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+        print(f"poisonlib: {error.args[0] if isinstance(error, KeyError) and error.args else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\npoisonlib: stopped; what has finished is recorded, the same command goes on from there", file=sys.stderr)
         return 1
+
+
+def _find_own_modules() -> None:
+    """Let modules of the user's own be imported from the working folder, as ``python -m poisonlib`` does by itself."""
+    if not sys.flags.safe_path and not {"", os.getcwd()} & {*sys.path}:
+        sys.path.append(os.getcwd())
 
 
 def _parsed(argv: list[str] | None) -> argparse.Namespace:

@@ -62,6 +62,8 @@ def _state(choice: str) -> int | str:
         return len(data.load(choice, "test"))
     except FileNotFoundError as error:
         return str(error).replace("\n", "\n        ")
+    except (OSError, ValueError) as error:
+        return f"damaged: {error}"
 
 
 def _records() -> int:

@@ -64,7 +64,7 @@ class _Walk:
             return "property", *map(self.visit, (thing.fget, thing.fset))
         if isinstance(thing, functools.partial | functools.partialmethod):
             return "partial", *map(self.visit, (thing.func, thing.args, thing.keywords))
-        if inner := getattr(thing, "__func__", None) or getattr(thing, "func", None) or getattr(thing, "__wrapped__", None):
+        if inner := _inside(thing):
             return type(thing).__name__, self.visit(inner), self._function(thing) if isinstance(thing, types.FunctionType) else ""
         owner = getattr(thing, "__module__", None)
         if not isinstance(thing, type | types.FunctionType):
@@ -93,6 +93,15 @@ class _Walk:
             *map(self.visit, cells),
             *used,
         )
+
+
+def _inside(thing):
+    """The function that a method, a descriptor or a decorated function stands for; None for anything else."""
+    if isinstance(thing, functools.cached_property | functools.singledispatchmethod):
+        return thing.func
+    if isinstance(thing, staticmethod | classmethod | types.MethodType):
+        return thing.__func__
+    return getattr(thing, "__wrapped__", None) if isinstance(thing, types.FunctionType | functools._lru_cache_wrapper) else None
 
 
 def _is_generated(value) -> bool:

@@ -98,11 +98,14 @@ def names() -> list[str]:
 
 
 def path(name: str) -> Path:
-    """The notebook's file, by name or path. Raises LookupError that lists the names."""
+    """The notebook's file, by name or path. Raises LookupError that lists the names, or for the path of another file."""
     stem = Path(name).stem
     if stem not in names():
         raise LookupError(f"no notebook {name!r}; choose one of: {', '.join(names())}")
-    return folder() / f"{stem}.ipynb"
+    found = folder() / f"{stem}.ipynb"
+    if Path(name).name != name and Path(name).resolve() != found.resolve():
+        raise LookupError(f"{name} is not in {folder()}; papermill runs it: papermill {name} out.ipynb")
+    return found
 
 
 def cells(name: str) -> list[dict]:
@@ -118,15 +121,22 @@ def tagged(name: str, tag: str) -> list[str]:
 
 
 def title(name: str) -> str:
-    """The notebook's first line."""
-    first, _ = _sources(name)[0]
-    return first.splitlines()[0].lstrip("# ")
+    """The notebook's first line; its name where there is none."""
+    lines = [line for source, _ in _sources(name) for line in source.splitlines()]
+    return lines[0].lstrip("# ") if lines else name
 
 
 def _sources(name: str) -> list[tuple[str, list[str]]]:
-    """(source, tags) of each cell, from the file's JSON: importing nbformat takes longer than all that is done here."""
-    found = json.loads(path(name).read_text(encoding="utf-8"))["cells"]
-    return [("".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in found]
+    """(source, tags) of each cell, from the file's JSON: importing nbformat takes longer than all that is done here.
+
+    Raises ValueError that names a file which is no notebook.
+    """
+    file = path(name)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        return [("".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in found]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{file} is no notebook ({error}); mend it or move it away") from None
 
 
 def parameters(name: str) -> dict[str, Parameter]:

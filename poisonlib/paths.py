@@ -25,9 +25,10 @@ def checkout() -> Path | None:
 
 
 def notebooks() -> Path:
-    """``notebooks/`` in `root` if it holds any, else those that an installed copy brings along."""
+    """``notebooks/`` in `root` if it holds one of this package's, else those that an installed copy brings along."""
     own, shipped = root() / "notebooks", Path(__file__).with_name("_notebooks")
-    return shipped if shipped.is_dir() and not any(own.glob("*.ipynb")) else own
+    copied = any((own / notebook.name).exists() for notebook in shipped.glob("*.ipynb"))
+    return shipped if shipped.is_dir() and not copied else own
 
 
 def data() -> Path:

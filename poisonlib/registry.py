@@ -96,7 +96,7 @@ def imported(path: str):
             names = f"{outer}.{names}"
         except AttributeError:
             break
-        except Exception as error:  # whatever a module raises while it is imported
+        except (Exception, SystemExit) as error:  # whatever a module raises while it is imported
             raise LookupError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     where = "was defined in a notebook or script that is not running" if path.startswith("__main__.") else "cannot be imported"
     raise LookupError(f"{path} {where}; a class must stand at the top level of a module on Python's path, or of this notebook")
@@ -124,18 +124,23 @@ def load(room: str, protocol: type, choice, **values):
         if not isinstance(name, str):
             raise TypeError(f"name={name!r}: the name of a choice is a text")
     else:
-        calls = parse(choice)
-        if len(calls) != 1:
-            raise ValueError(f"{choice!r}: give one name here, not {len(calls)} joined by +")
-        name, given = calls[0]
+        name, given = one(choice)
     cls = find(room, protocol, name)
     kinds = {f.name: str(f.type) for f in dataclasses.fields(cls) if f.init}
     if unknown := sorted({*given, *values} - set(kinds)):
         raise TypeError(f"{name} has no argument {', '.join(unknown)}; it has: {', '.join(kinds) or 'none'}")
-    needed = [f.name for f in dataclasses.fields(cls) if f.init and f.default is dataclasses.MISSING]
+    needed = [f.name for f in dataclasses.fields(cls) if f.init and f.default is f.default_factory is dataclasses.MISSING]
     if missing := [each for each in needed if each not in {**given, **values}]:
         raise TypeError(f"{name} needs a value for {', '.join(missing)}, as in {name}({missing[0]}=...)")
     return cls(**{k: _typed(k, v, kinds[k]) for k, v in {**given, **values}.items()})
+
+
+def one(text: str) -> tuple[str, dict]:
+    """The name and the values of a single call. Raises ValueError for none or several."""
+    calls = parse(text)
+    if len(calls) != 1:
+        raise ValueError(f"{text!r}: give one name here, not {len(calls)} joined by +")
+    return calls[0]
 
 
 def _typed(name: str, value, kind: str):
@@ -212,9 +217,13 @@ def label(thing) -> str:
     """``"mixup(k=4)"``: the name with the values that differ from their defaults. A field with ``metadata={"shown": False}`` is
     left out."""
     shown = [field for field in dataclasses.fields(thing) if field.metadata.get("shown", True)]
-    values = ((field.name, getattr(thing, field.name), field.default) for field in shown)
+    values = ((field.name, getattr(thing, field.name), _default(field)) for field in shown)
     changed = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
     return name_of(thing) + (f"({', '.join(changed)})" if changed else "")
+
+
+def _default(field: dataclasses.Field):
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _shown(value) -> str:

@@ -12,7 +12,11 @@ import torch
 
 
 def derive(seed: int, *purpose) -> int:
-    """A 63-bit seed for one purpose of one trial, from SHA-256 of the words, so that streams do not overlap by accident."""
+    """A 63-bit seed for one purpose of one trial, from SHA-256 of the words.
+
+    Of two purposes the seeds are equal by chance with probability 2^-63; torch's generator on the CPU reads 32 bits of them, so its
+    streams with 2^-32.
+    """
     words = "/".join(str(w) for w in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
@@ -26,7 +30,8 @@ def stream(seed: int, *purpose, device="cpu") -> torch.Generator:
 def seeded(seed: int, *purpose, device="cpu"):
     """Seed the global generators with the stream ``(seed, purpose)`` inside the block, and restore them afterwards.
 
-    For initialisers and dropout, which take no generator. Covers torch's on the CPU and on ``device``, NumPy's and Python's.
+    For initialisers and dropout, which take no generator. Covers torch's on the CPU and on ``device``, NumPy's and Python's; those
+    of other CUDA devices are seeded, too, but not restored.
     """
     import numpy as np
 

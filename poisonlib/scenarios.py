@@ -10,7 +10,11 @@ RULES = "rules"  # the table of the file that is no scenario
 @functools.cache
 def tables() -> dict[str, dict]:
     """The whole file: the rules of verdicts, and for each scenario its profiles."""
-    return tomllib.loads(Path(__file__).with_name("experiments").joinpath("profiles.toml").read_text(encoding="utf-8"))
+    file = Path(__file__).with_name("experiments") / "profiles.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 def names() -> list[str]:

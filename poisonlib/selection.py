@@ -35,6 +35,8 @@ def _names(words: Sequence[str], profile: str | None) -> tuple[list[str], list[s
         raise LookupError(f"name a notebook, or all; choose from: {', '.join(notebooks.names())}")
     if "all" not in words:
         return [_name(word, words[0]) for word in dict.fromkeys(words)], []
+    if others := [word for word in dict.fromkeys(words) if word != "all"]:
+        raise LookupError(f"all and {', '.join(others)}: name notebooks or all; values are written name=value")
     scales = {name: notebooks.parameters(name).get("profile") for name in notebooks.names()}
     if not scales:
         raise LookupError(f"there is nothing to run: {notebooks.folder()} holds no notebooks")

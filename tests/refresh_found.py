@@ -1,16 +1,19 @@
 """The first screen of a table's notebook: after what the paper says, what was found and one figure, from ``outputs/reference``.
 
 ``python -m tests.refresh_found [NAME ...]`` writes, into the first cell, a line for each run whose records are kept, the largest
-scale first, and, as an attachment, the forest plot of the largest that has more than a few trials. `tests.test_reference` checks
-that the text follows from the records.
+scale first, and, as an attachment, the forest plot of the largest that has more than a few trials. The copies of notebooks that
+were executed at larger scales (``outputs/reference/*/notebooks``) get the text of today's notebooks; their code and its outputs
+stay. `tests.test_reference` checks that the text follows from the records.
 """
 
 import base64
 import io
+import itertools
 import re
 import sys
 import textwrap
 from collections import Counter
+from pathlib import Path
 
 import nbformat
 
@@ -20,7 +23,8 @@ from poisonlib.papers import Comparison
 from poisonlib.papers.verdicts import FINDING
 from poisonlib.plots.card import card
 
-from .refresh_readme import FEW, RUNS, SPELT, TABLES
+from .refresh_notebooks import INJECTED
+from .refresh_readme import FEW, REFERENCE, RUNS, SPELT, TABLES
 from .refresh_reference import chosen, kept
 
 BEGIN, END = "<!-- found: written by make readme -->", "<!-- end of found -->"
@@ -95,6 +99,34 @@ def refresh(name: str) -> None:
     nbformat.write(book, path)
 
 
+def copies(name: str) -> list[Path]:
+    """A notebook as it was executed at larger scales."""
+    return sorted(REFERENCE.glob(f"*/notebooks/{name}.ipynb"))
+
+
+def written(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """A notebook's cells, but for the one with the parameters that a copy was given."""
+    return [cell for cell in book.cells if INJECTED not in cell.metadata.get("tags", [])]
+
+
+def retell(name: str) -> None:
+    """Give the copies of a notebook its text. Raises ValueError where its code is another: then a copy is to be executed anew."""
+    told = written(nbformat.read(notebooks.path(name), as_version=4))
+    for path in copies(name):
+        copy = nbformat.read(path, as_version=4)
+        for ours, theirs in itertools.zip_longest(told, written(copy)):
+            if not (ours and theirs) or ours.cell_type != theirs.cell_type or _code(ours) != _code(theirs):
+                raise ValueError(f"{path} is of other code: python -m tests.refresh_notebooks --run {path.parts[-3]} {name}")
+            if ours.cell_type == "markdown":
+                theirs.source, theirs.attachments = ours.source, ours.get("attachments", {})
+        nbformat.write(copy, path)
+
+
+def _code(cell: nbformat.NotebookNode) -> str:
+    return cell.source if cell.cell_type == "code" else ""
+
+
 if __name__ == "__main__":
     for each in sys.argv[1:] or TABLES:
         refresh(each)
+        retell(each)

@@ -229,8 +229,9 @@ def _heading(found: Found) -> str:
 
 def _long(found: Found) -> list[str]:
     """The lines that were run, and their footer."""
-    first = ["attack", "defence", "n", "success: paper", "ours", "control", "verdict", "value, count, n"]
-    header = [*first, "accuracy: paper", "ours", "verdict", "a trial takes"]
+    names = ["attack", "defence"] if found.trials else ["network", "printed in"]
+    success = ["success: paper", "ours", "control", "verdict", "value, count, n"]
+    header = [*names, "n", *success, "accuracy: paper", "ours", "verdict", "a trial takes"]
     rows = []
     for line in (line for line in found.lines if line.run):
         success, accuracy = line.success, line.accuracy

@@ -60,13 +60,18 @@ def lines(found: dict, table: papers.Table) -> list[Line]:
 
 
 def _by_attack(found: dict, table: papers.Table) -> list[Line]:
-    """The lines of a table whose rows are attacks: each under what the columns with rates of success stand for."""
+    """The lines of a table whose rows are attacks: each under what the columns with rates of success stand for. Where the rows are
+    networks, and no column is of success, each with its accuracies.
+    """
     ours = {(cell["row"], cell["column"]): cell for cell in found["cells"]}
     wanted = [claim for claim in table.claims if comparable(claim) and claim.measure == "success"]
     rows: dict[str, set[str]] = {}
     for claim in wanted:
         rows.setdefault(_attack(claim), set()).add(claim.row)
     names = {claim.row: claim.row if len(rows[_attack(claim)]) > 1 else _attack(claim) for claim in wanted}
+    if not wanted:
+        right = [claim for claim in table.claims if claim.measure == "clean accuracy"]
+        return [Line(c.row, c.column, Side(), _side(c.printed, ours.get((c.row, c.column)))) for c in right]
     return [Line(names[c.row], _column(c), _side(c.printed, ours.get((c.row, c.column))), Side()) for c in wanted]
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-from poisonlib import attacks, benchmark, cli, data, experiments, registry
+from poisonlib import attacks, benchmark, cli, data, experiments, files, registry, report
 from poisonlib.attacks import ThreatModel
 from poisonlib.benchmark import _pickles
 from poisonlib.data import ImageSet, Setup, cifar_setup
 from poisonlib.data.cifar import Cifar
 from poisonlib.experiments import Trial
+from poisonlib.experiments.environment import environment
+from poisonlib.experiments.failures import Failure
+from poisonlib.experiments.record import Records
 
 DIGITS = "digits(limit=120, size=12)"
 ATTACK = "clean_label_backdoor(eps=8/255, poison_rate=0.05, steps=3, variant='released')"
@@ -377,6 +381,50 @@ def test_an_exported_directory_gives_the_recorded_result_and_what_is_refused_cos
     (tmp_path / "mine" / "1" / "poisons.pickle").unlink()
     assert cli.main([*command, "--title", "again"]) == 1
     assert [len(json.loads(each.read_text())["results"]) for each in sorted(path.parent.iterdir())] == [1, 2]
+    (path.parent / "another.json").write_text("{")
+    with pytest.warns(UserWarning, match=f"cannot be read: 1 file, the first: benchmark{os.sep}another.json"):
+        assert ">again<" in re.sub(r"\s", "", report.write().read_text())
+
+
+def test_scores_of_different_titles_are_different_files(outputs):
+    titles = ("my-poisons", "my poisons", "my_poisons", "яд", "毒")
+    made = [benchmark.Score(title, "s.pickle", "0" * 32, 1, "targeted", "quick", 8, {}, {}, ()).path for title in titles]
+    assert len(set(made)) == 5 and made[2].name == "my_poisons-targeted-quick-00000000.json"
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", path.name) for path in made)
+
+
+def test_a_victim_whose_training_fails_costs_its_setup_alone(folder, outputs, monkeypatch):
+    runs = experiments.run
+
+    def failing(trials, **how):
+        done = runs([trial for trial in trials if trial.seed != 0], **how)
+        lost = [
+            Failure(trial.describe(), "training diverged", environment(torch.device("cpu"))) for trial in trials if trial.seed == 0
+        ]
+        return Records(done, lost)
+
+    monkeypatch.setattr(experiments, "run", failing)
+    made = benchmark.score(folder, folder.parent / "setups.pickle", source=DIGITS, workers=0)
+    content = made.to_json()
+    assert sorted(made.records) == [1, 2] and made.refused == {"0": "a victim's training failed: training diverged"}
+    assert content["missing"] == [] and [rate["trials"] for rate in content["victims"].values()] == [2]
+
+
+@pytest.mark.parametrize("note", [[1], None, {"target_label": float("inf")}, {"target_label": 1, "place": [float("inf"), 0]}])
+def test_a_bundle_with_a_note_that_says_nothing_is_refused(folder, sets, setups, note, monkeypatch):
+    made = benchmark.packed(*crafted(setups[0], sets), *sets)
+    benchmark.write_bundle(made, folder.parent / "bundled")
+    read = files.read_tensors
+    monkeypatch.setattr(files, "read_tensors", lambda path, *wanted: (read(path, *wanted)[0], note))
+    with pytest.raises(ValueError, match="its note holds no target_label, or no place of a trigger"):
+        benchmark.read(folder.parent / "bundled")
+
+
+@pytest.mark.parametrize("numbers", ["5-4", "1-0", "-3", "a", "0-"])
+def test_numbers_of_setups_that_mean_none_are_refused(numbers, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["export", "out", "--setups", "none.pickle", "--attack", "noise", f"--numbers={numbers}"])
+    assert "write a number, or two as in 0-19" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import poisonlib
-from poisonlib import cli, experiments, notebooks, training
+from poisonlib import cli, experiments, notebooks, paths, training
 from poisonlib.commands import work
 from poisonlib.experiments import Ledger, provenance
 from poisonlib.experiments.crafting import images
@@ -76,6 +76,11 @@ def test_list_names_notebooks_parameters_and_choices(capsys):
         (["run", "00_tour", "nothing"], "choose one of: 00_tour"),
         (["run", "trials=3"], "name a notebook, or all"),
         (["run", "all", "--profile", "huge"], "profile=huge: choose one of: quick"),
+        (["run", "all", "quick"], "all and quick: name notebooks or all; values are written name=value"),
+        (["run", "strong_augmentation_table1", "profile=small", "--profile", "quick"], "profile=small is given, too"),
+        (["plan", "strong_augmentation_table1", "trials=3", "trials=7"], "trials=7: trials=3 is given, too"),
+        (["run", "elsewhere/00_tour.ipynb"], "elsewhere/00_tour.ipynb is not in "),
+        (["pretrain", "transfer", "--device", "cpu:abc"], "device='cpu:abc': choose auto, cpu, cuda or cuda:N"),
         (["run", "strong_augmentation_table1", "--workers", "2"], "--workers 2: goes with --hours"),
         (["run", "strong_augmentation_table1", "--hours", "-1"], "hours=-1.0: choose a finite number above 0"),
         (["run", "strong_augmentation_table1", "--hours", "1", "--workers", "-1"], "workers=-1"),
@@ -156,6 +161,41 @@ def test_all_means_the_notebooks_that_have_the_profile_and_the_others_are_named(
 def test_one_of_several_that_refuses_a_value_is_named(capsys):
     status, _, err = run(capsys, "run", "00_tour", "strong_augmentation_table1", "trials=-1")
     assert status == 2 and "strong_augmentation_table1: trials=-1: choose 0 or more" in err
+
+
+def test_a_file_that_is_no_notebook_is_named_and_an_empty_one_is_no_error(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
+    (tmp_path / "notebooks").mkdir()
+    new = tmp_path / "notebooks" / "Untitled.ipynb"
+    new.write_text(json.dumps({"cells": [{"cell_type": "code", "metadata": {}, "source": []}]}))
+    assert run(capsys, "list")[0] == 0 and notebooks.title("Untitled") == "Untitled"
+    for content in (b"", b"[]", b"{}", b"\xff"):
+        new.write_bytes(content)
+        status, _, err = run(capsys, "list")
+        assert status == 2 and f"{new} is no notebook (" in err
+
+
+def test_notebooks_of_ones_own_do_not_hide_those_of_an_installed_copy(monkeypatch, tmp_path):
+    shipped, own = tmp_path / "package" / "_notebooks", tmp_path / "home" / "notebooks"
+    for folder in (shipped, own):
+        folder.mkdir(parents=True)
+    (shipped / "00_tour.ipynb").touch(), (own / "mine.ipynb").touch()
+    monkeypatch.setattr(paths, "__file__", str(shipped.with_name("paths.py")))
+    monkeypatch.setenv("POISONLIB_HOME", str(tmp_path / "home"))
+    assert paths.notebooks() == shipped
+    (own / "00_tour.ipynb").touch()
+    assert paths.notebooks() == own
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("engine 'ray' needs Ray"), FloatingPointError("training diverged"), KeyError("lost")]
+)
+def test_what_a_command_raises_is_a_line(capsys, monkeypatch, error):
+    monkeypatch.setattr("poisonlib.listing.facts", lambda: (_ for _ in ()).throw(error))
+    assert run(capsys, "list") == (2, "", f"poisonlib: {error.args[0]}\n")
+    wrong = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    monkeypatch.setattr("poisonlib.listing.facts", lambda: (_ for _ in ()).throw(wrong))
+    assert "can't decode byte 0xff" in run(capsys, "list")[2]
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from poisonlib import data, paths
-from poisonlib.data import ImageSet, Poison, _content, _decoded, _unpack, cifar, digits, imagenet, tinyimagenet
+from poisonlib.data import ImageSet, Poison, _content, _decoded, _unpack, _where, cifar, digits, imagenet, tinyimagenet
 
 FOLDERS = {
     "cifar(classes=10)": "cifar-10-batches-py",
@@ -476,6 +476,15 @@ def test_class_folders_equal_torchvision(root):
         data.load("imagenet", "test", folder="mine")
 
 
+def test_hidden_folders_are_no_classes_of_a_tree(root):
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            picture(root / "mine" / split / name / "0.png", 0, size=(16, 16))
+        picture(root / "mine" / split / ".ipynb_checkpoints" / "0.png", 0, size=(16, 16))
+    found = data.load("imagenet", folder="mine", size=16)
+    assert found.classes == ("a", "b") and found.labels.tolist() == [0, 1]
+
+
 # --- decoding ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -524,6 +533,18 @@ def test_interrupted_decoding_goes_on_where_it_stopped(tree, root):
     assert not third.seen
 
 
+def test_a_whole_array_whose_digest_was_not_written_is_not_decoded_again(tree, root, monkeypatch):
+    files, digest = _decoded.listing(tree), _content.digest
+    with monkeypatch.context() as patch:
+        patch.setattr(_content, "digest", lambda asked: digest(asked) if len(asked) > 1 else interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            _decoded.decode("tree", tree, files, 16, Reader())
+    reader = Reader()
+    images = _decoded.mapped(_decoded.decode("tree", tree, files, 16, reader))
+    assert not reader.seen and torch.equal(images[17], pixels(imagenet.ImageNet(size=16)._read(tree / files[17])))
+    assert sorted(path.suffix for path in (root / "cache").glob("tree-*") if path.suffix != ".lock") == [".npy", ".sha256"]
+
+
 def test_old_ticks_do_not_count_for_a_new_array(tree, root, monkeypatch):
     files = _decoded.listing(tree)
     with pytest.raises(KeyboardInterrupt):
@@ -538,6 +559,22 @@ def test_old_ticks_do_not_count_for_a_new_array(tree, root, monkeypatch):
     reader = Reader()
     _decoded.mapped(_decoded.decode("tree", tree, files, 16, reader))
     assert sorted(reader.seen) == files
+
+
+def test_a_part_that_was_cut_is_begun_anew(tree, root):
+    files = _decoded.listing(tree)
+    with pytest.raises(KeyboardInterrupt):
+        _decoded.decode("tree", tree, files, 16, Reader(broken=17))
+    [part] = (root / "cache").glob("*.part")
+    part.write_bytes(part.read_bytes()[:500])
+    images = _decoded.mapped(_decoded.decode("tree", tree, files, 16, Reader()))
+    assert all(torch.equal(images[k], pixels(imagenet.ImageNet(size=16)._read(tree / file))) for k, file in enumerate(files))
+
+
+def test_a_relative_cache_is_relative_to_the_root_as_the_other_folders_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("POISONLIB_HOME", str(tmp_path))
+    monkeypatch.setenv("POISONLIB_CACHE", "decoded")
+    assert _where.cache() == tmp_path / "decoded"
 
 
 def test_a_poisoned_copy_of_a_mapped_set_is_a_mapping_of_its_own(tree, root):

@@ -14,7 +14,7 @@ import torch
 
 from poisonlib import attacks, data, experiments, models, training
 from poisonlib.data.digits import Digits
-from poisonlib.experiments import Ledger, Trial, provenance
+from poisonlib.experiments import Ledger, Trial, provenance, spec
 from poisonlib.experiments.ledger import read
 from poisonlib.experiments.provenance import victim
 from poisonlib.experiments.record import CraftReport, FilterReport
@@ -337,3 +337,13 @@ def test_seeds_are_shared_between_cells():
     assert [record.intended_class for record in records[:2]] == [record.intended_class for record in records[2:]]
     assert digest(victim(table[0])) != digest(victim(table[2]))
     assert attacks.load(table[0].describe()["attack"]) == table[0].attack
+
+
+@pytest.mark.parametrize("name", ["mine.Own", "mine2.Own", "MINE.Own", "mi\u00e9.Own", "mine.\u00d6wn", "a.b_.own"])
+def test_classes_of_ones_own_are_told_from_others_by_their_import_path(name):
+    assert spec.OWN.search(spec.canonical({"name": name})) and spec.OWN.search(spec.canonical({"factory": name}))
+
+
+@pytest.mark.parametrize("name", ["mixup", "laplace(scale=0.5)", "mixup(k=4) + laplace(scale=16/255)", "cifar10"])
+def test_choices_of_this_package_are_not_taken_for_ones_own(name):
+    assert not spec.OWN.search(spec.canonical({"name": name, "inner": name, "size": 0.5}))

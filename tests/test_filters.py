@@ -295,3 +295,11 @@ def test_roc_is_thin_monotone_and_its_area_exact(n):
 @pytest.mark.parametrize("value", [True, False])
 def test_roc_of_one_kind_alone_is_none(value):
     assert _roc.roc(torch.randn(5), torch.full((5,), value)) is None
+
+
+@pytest.mark.parametrize(
+    "keep", [torch.tensor([1, 0]), torch.tensor([1, 0], dtype=torch.uint8), torch.tensor([True]), torch.tensor(True)]
+)
+def test_a_decision_that_is_no_bool_for_each_image_is_refused(keep):
+    with pytest.raises((ValueError, TypeError), match="keep"):
+        filters.FilterResult(keep, torch.zeros(2))

@@ -1,6 +1,9 @@
 """Image sets, poisons and goals from one's own arrays, data sets and folders; what is refused."""
 
 import dataclasses
+import math
+import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -63,6 +66,19 @@ def test_mean_and_deviation_are_those_of_the_pixels_unless_given():
     assert (given.mean, given.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
     constant = data.from_arrays(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, 1])
     assert constant.std == pytest.approx((1 / 255,)), "a deviation of 0 could not be divided by"
+
+
+def test_mean_and_deviation_are_exact_whatever_is_counted_at_a_time(monkeypatch):
+    images = pixels(n=7, h=9, w=5)
+    for part in (1000, 3):
+        monkeypatch.setattr(sys.modules["poisonlib.data._own"], "PART", part)
+        found = data.from_arrays(images, [0] * 7)
+        for channel in range(3):
+            levels = [Fraction(level, 255) for level in images[:, channel].flatten().tolist()]
+            mean = sum(levels) / len(levels)
+            variance = sum((level - mean) ** 2 for level in levels) / len(levels)
+            assert found.mean[channel] == float(mean)
+            assert found.std[channel] == pytest.approx(math.sqrt(variance), rel=1e-15)
 
 
 def test_classes_are_numbered_where_they_have_no_names():
@@ -252,6 +268,12 @@ def test_torchvisions_fake_data():
 def test_an_item_that_does_not_fit_is_named(images, error, words):
     with pytest.raises(error, match=words):
         data.from_dataset(Items(images))
+
+
+@pytest.mark.parametrize("label", ["cat", None, 0.5, math.nan, math.inf])
+def test_a_label_that_is_no_whole_number_is_named(label):
+    with pytest.raises(TypeError, match=rf"item 1: its label is {label!r}; give whole numbers from 0"):
+        data.from_dataset([(pixels()[0], 0), (pixels()[1], label)])
 
 
 # Folders
@@ -479,6 +501,13 @@ def test_a_folder_runs_in_a_grid_also_where_it_is_gone(animals, kept):
     (record,) = experiments.run([trial], workers=0)
     assert record.spec["data"] == {"name": "folder", "path": "animals", "size": 8, "content": trial.data.content}
     assert record.evaluation.targets == 2 and record.poisons.count == 4
+
+
+def test_a_folder_whose_test_images_are_of_an_unknown_class_is_refused(animals, kept):
+    saved(animals / "test" / "Dog" / "0.png", pixels(h=8, w=8)[0])
+    saved(animals / "train" / ".cache" / "0.png", pixels(h=8, w=8)[0])
+    with pytest.raises(ValueError, match=r"animals/test has classes that .*animals/train lacks: Dog$"):
+        data.load("folder", path=str(animals), size=8)
 
 
 def test_a_folder_that_cannot_be_read_says_why(animals, kept, tmp_path):

@@ -2,10 +2,11 @@
 
 import itertools
 import re
+import sys
 
 import pytest
 
-from poisonlib import attacks, data, experiments
+from poisonlib import attacks, data, experiments, scenarios
 from poisonlib.experiments.profiles import as_planned
 
 EVERY = [(scenario, name) for scenario in experiments.scenarios() for name in experiments.profiles(scenario)]
@@ -54,3 +55,18 @@ def test_the_rules_are_read_from_the_file_of_the_profiles():
     rules = experiments.rules()
     assert (rules.level, rules.margin, rules.gate) == (0.05, {"success": 0.10, "clean accuracy": 0.03}, 0.10)
     assert "rules" not in experiments.scenarios()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines | {"epoch": 1}, r"profiles.toml, backdoor.quick: unknown epoch; a profile has: note, data, "),
+        (lambda lines: {k: v for k, v in lines.items() if k != "few"}, r"profiles.toml, backdoor.quick: there is no few"),
+    ],
+)
+def test_a_line_that_a_profile_cannot_have_or_lacks_is_named(change, words, monkeypatch):
+    table = scenarios.tables()
+    altered = table | {"backdoor": table["backdoor"] | {"quick": change(table["backdoor"]["quick"])}}
+    monkeypatch.setattr(sys.modules["poisonlib.experiments.profiles"], "tables", lambda: altered)
+    with pytest.raises(ValueError, match=words):
+        experiments.profile("backdoor", "quick")

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import sys
 
 import pytest
 import torch
@@ -220,6 +221,34 @@ def test_biases_and_the_head_under_muon_are_bit_for_bit_torchs_sgd(nesterov):
     for name in ("convolution.bias", "head.bias", "head.weight"):
         assert torch.equal(ours.get_parameter(name), theirs.get_parameter(name)), name
     assert not torch.equal(ours.convolution.weight, theirs.convolution.weight)
+
+
+def test_a_direction_that_is_written_into_the_gradients_layout_gives_the_bits_of_one_that_replaces_the_gradient(monkeypatch):
+    """As it was until 2026-11; on CUDA, torch's fused step refused that gradient. See `source.REWRITTEN`."""
+
+    class Replacing(Muon):
+        @torch.no_grad()
+        def step(self):
+            for group in self.param_groups:
+                for filters in group["params"] if "filter_momentum" in group else ():
+                    filters.mul_(len(filters) ** 0.5 / filters.norm())
+                    filters.grad = orthogonal(self._momentum(filters, group["filter_momentum"]).flatten(1)).view_as(filters)
+            return torch.optim.SGD.step(self)
+
+    recipe, results = training.load("airbench_muon", lr_bias=0.5, lr_head=0.01), []
+    for kind in (Muon, Replacing):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(16, 5))
+        module = module.to(memory_format=torch.channels_last)
+        monkeypatch.setattr(sys.modules["poisonlib.training.optimizer"], "Muon", kind)
+        optimizer = training.make_optimizer(recipe, module.parameters(), module[3].parameters())
+        for number in range(4):
+            optimizer.zero_grad()
+            module(torch.randn(6, 3, 5, 5, generator=stream(number))).square().sum().backward()
+            optimizer.step()
+            assert all(p.grad.stride() == p.stride() for p in module.parameters()) or kind is Replacing
+        results.append(module.state_dict())
+    assert all(torch.equal(results[1][name], tensor) and tensor.isfinite().all() for name, tensor in results[0].items())
 
 
 def test_filters_without_a_gradient_stay_and_others_have_the_norm_that_they_are_given():

@@ -57,6 +57,19 @@ def test_the_first_screen_of_a_tables_notebook_follows_from_the_records(name, mo
     assert base64.b64decode(first.attachments[refresh_found.PICTURE]["image/png"]).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("copy", sorted(REFERENCE.glob("*/notebooks/*.ipynb")), ids=lambda path: f"{path.parts[-3]} {path.stem}")
+def test_a_notebook_that_was_executed_at_a_larger_scale_has_todays_text_and_code(copy):
+    ours, theirs = (refresh_found.written(nbformat.read(path, as_version=4)) for path in (notebooks.path(copy.stem), copy))
+    assert [cell.source for cell in theirs] == [cell.source for cell in ours], "run: python -m tests.refresh_found"
+    assert theirs[0].get("attachments") == ours[0].get("attachments")
+
+
+def test_a_figure_is_kept_beside_the_notebook_that_drew_it():
+    for figure in REFERENCE.glob("*/figures/*.png"):
+        drawn = any(figure.stem.startswith(each.stem) for each in figure.parents[1].glob("notebooks/*.ipynb"))
+        assert drawn or figure.stem == "first_screen", figure
+
+
 def test_what_is_kept_is_small():
     for path in paths.root().joinpath("outputs").rglob("*"):
         if "reference" in path.parts and path.is_file() and path.name != index.NAME:  # which is made anew and not kept

@@ -1,5 +1,7 @@
 """Choices as text: what is parsed, what is refused, and how choices are shown."""
 
+from dataclasses import dataclass, field
+
 import pytest
 
 from poisonlib import attacks, augment, data, filters, models, registry
@@ -102,6 +104,32 @@ def test_imported_finds_nested_names_and_says_what_is_missing():
     for path in ("poisonlib.augment.mixup.Lost", "poisonlib.lost.Thing", "lost.Thing", "poisonlib.attacks.Attack.lost"):
         with pytest.raises(LookupError, match=f"{path} cannot be imported; a class must stand at the top level"):
             registry.imported(path)
+
+
+@dataclass(frozen=True)
+class Stepped(augment.Augment):
+    """An augmentation whose levels have a default that is made anew for each object."""
+
+    levels: tuple = field(default_factory=lambda: (1, 2))
+    k: int = 2
+
+
+def test_a_default_that_is_made_anew_is_a_default():
+    made = augment.load(f"{__name__}.Stepped(k=3)")
+    assert made.levels == (1, 2) and registry.label(made) == f"{__name__}.Stepped(k=3)"
+
+
+def test_one_call_is_wanted_where_there_is_room_for_one():
+    with pytest.raises(ValueError, match=r"'mixup \+ cutmix': give one name here, not 2 joined by"):
+        registry.one("mixup + cutmix")
+    assert registry.one("mixup(k=4)") == ("mixup", {"k": 4})
+
+
+def test_a_module_that_ends_the_process_when_it_is_imported_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "ascript.py").write_text("import sys\nclass Thing: pass\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError, match=r"ascript\.Thing cannot be imported: SystemExit: 0"):
+        registry.imported("ascript.Thing")
 
 
 def test_a_module_that_lacks_another_one_says_which(tmp_path, monkeypatch):

@@ -12,17 +12,19 @@ from torch.nn import functional as F
 from poisonlib import data, paths, training
 from poisonlib.attacks import _double_backward
 from poisonlib.augment import Augment
+from poisonlib.augment.crop import Crop
 from poisonlib.data import ImageSet
 from poisonlib.experiments import environment, networks
-from poisonlib.training import numerics, optimizer
+from poisonlib.training import muon, numerics, optimizer
 
 from . import test_rehearsal as whole
 from .rehearsal.stage import rehearsal, strict_loops
-from .rehearsal.trials import MATCHING, cell, network, recipe
+from .rehearsal.trials import MATCHING, cell, network, recipe, trials
 from .warm import FRESH
 
 trial_module = sys.modules["poisonlib.experiments.trial"]
 ONE = recipe(epochs=1)
+TRIALS = trials()
 
 
 def rehearsed(trial, folder, **driver):
@@ -98,6 +100,31 @@ def test_a_generator_that_is_not_registered_with_the_graph(monkeypatch):
         monkeypatch.setattr(torch.cuda.CUDAGraph, "register_generator_state", lambda self, generator: None)
         with pytest.raises(RuntimeError, match="its generator was not registered"):
             whole.fitted(*whole.GRAPHS["mixup and noise"], graph=True)
+
+
+def test_a_gradient_that_has_another_layout_than_its_parameter(tmp_path, monkeypatch):
+    """Muon's, as it was: contiguous, beside filters in channels_last."""
+    momentum = muon.Muon._momentum
+
+    def contiguous(self, filters, decay):
+        found = momentum(self, filters, decay)
+        filters.grad = torch.empty_like(filters, memory_format=torch.contiguous_format)
+        return found
+
+    monkeypatch.setattr(muon.Muon, "_momentum", contiguous)
+    with pytest.raises(RuntimeError, match="the layouts of parameter and gradient, differ"):
+        rehearsed(TRIALS["recipe muon"], tmp_path)
+
+
+def test_a_product_of_integers(tmp_path, monkeypatch):
+    """The number of a crop's window, as it was."""
+
+    def view(self, params):
+        return params["corner"] @ torch.tensor([2 * self.pad + 1, 1], device=params["corner"].device)
+
+    monkeypatch.setattr(Crop, "view", view)
+    with pytest.raises(RuntimeError, match=r"aten.mv.* is not implemented on CUDA for integers"):
+        rehearsed(TRIALS["transfer"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import json
 import os
 import re
 
+import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
 
-from poisonlib import experiments, papers, paths, registry, report
+from poisonlib import experiments, papers, paths, plots, registry, report
 from poisonlib.experiments import Ledger, failures
 from poisonlib.report import mathematics, pages, verdicts
 from poisonlib.report.wide import wide
@@ -160,6 +161,14 @@ def test_nothing_in_a_notebook_acts_in_the_readers_browser(outputs):
         r"<[^>]*(planted|javascript:)|<(script|svg|iframe|object|form|input|style|link|meta)\b", text, re.IGNORECASE
     )
     assert '<tr style="text-align:right">' in text and "<mfrac>" in text and 'class="highlight' in text
+
+
+def test_figures_of_other_tables_with_longer_names_are_not_shown(outputs):
+    (outputs / "figures").mkdir()
+    for name in ("just_how_toxic_table2", "just_how_toxic_table2_trials", "just_how_toxic_table25", "just_how_toxic_table22_roc"):
+        plots.save(plt.figure(figsize=(1, 1)), name, f"figure {name}")
+    shown = [figure["alt"] for figure in report.section("just_how_toxic_table2", [])["figures"]]
+    assert shown == ["figure just_how_toxic_table2", "figure just_how_toxic_table2_trials"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"cells": [{"row": 1}]}', b"[]"])

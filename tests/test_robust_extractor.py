@@ -90,6 +90,10 @@ def test_robust_accuracy_without_an_attack_is_accuracy_and_falls_with_its_budget
     _, note = networks.fetch_extractor(ROBUST, training.Numerics(), CPU, Cache.open())
     share, count = robust_accuracy(ROBUST, training.Numerics(), eps=1e-9, steps=1)
     assert (round(share * count), share) == (round(note["accuracy"] * count), pytest.approx(note["accuracy"]))
+    for limit in (1, 7, len(data.load(OTHER, "test")) - 1):  # no divisor of the number of test images
+        assert robust_accuracy(ROBUST, training.Numerics(), eps=1e-9, steps=1, limit=limit)[1] == limit
+    with pytest.raises(ValueError, match="limit=0: choose a whole number of at least 1"):
+        robust_accuracy(ROBUST, training.Numerics(), limit=0)
     small, large = (robust_accuracy(ROBUST, training.Numerics(), eps=eps, limit=40) for eps in (EPS / 4, 3 * EPS))
     assert small[1] == large[1] == 40 and small[0] > large[0]
 

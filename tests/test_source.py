@@ -45,6 +45,26 @@ CHANGES = {  # what a method uses: the definition, with @ for what changes, and 
     "class": ("class Box:\n    levels = [@]", "x * Box.levels[0]"),
     "property": ("class Box:\n    @property\n    def a(self):\n        return @\nbox = Box()", "x * box.a"),
     "cached property": ("class Box:\n    @functools.cached_property\n    def a(self):\n        return @\nbox = Box()", "x * box.a"),
+    "class with an attribute called func": (
+        "class Box:\n    func = 'relu'\n    def a(self):\n        return @\nbox = Box()",
+        "x * box.a()",
+    ),
+    "instance with an attribute called func": (
+        "class Box:\n    def __init__(self, a):\n        self.func, self.a = len, a\nbox = Box(@)",
+        "x * box.a",
+    ),
+    "decorator that is an instance": (
+        "class Times:\n    def __init__(self, f, a):\n        functools.update_wrapper(self, f)\n        self.a = a\n"
+        "    def __call__(self):\n        return self.a * self.__wrapped__()\ndef inner():\n    return 1\nlevel = Times(inner, @)",
+        "x * level()",
+    ),
+    "static method": ("class Box:\n    @staticmethod\n    def a():\n        return @", "x * Box.a()"),
+    "class method": ("class Box:\n    @classmethod\n    def a(cls):\n        return @", "x * Box.a()"),
+    "bound method": ("class Box:\n    def a(self):\n        return @\nlevel = Box().a", "x * level()"),
+    "method by type": (
+        "class Box:\n    @functools.singledispatchmethod\n    def a(self, b):\n        return @\nbox = Box()",
+        "x * box.a(1)",
+    ),
     "base class": ("class Base:\n    a = @\nclass Box(Base):\n    pass", "x * Box.a"),
 }
 

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import subprocess
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from poisonlib import data, experiments, models, steps, training
 from poisonlib.augment import Pipeline, pipeline
 from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe
+
+from .warm import FRESH
 
 SHORT = Recipe(epochs=2, batch_size=32, lr=0.05, milestones=(1,), augment="flip + crop(pad=2)")
 NET = models.load("cifar_resnet", depth=8, width=4, shortcut="projection")
@@ -203,6 +206,14 @@ def test_recipes_are_the_papers(name, epochs, lrs):
         assert recipe.optimizer == "adam" or not recipe.nesterov
     for part in pipeline(recipe.augment).parts:
         assert part.sample_params(4, (3, 32, 32), stream(0))
+
+
+def test_milestones_may_be_given_as_a_list_and_must_be_several():
+    assert training.load("quick", milestones=[3, 5]) == training.load("quick", milestones=(3, 5))
+    done = subprocess.run(
+        [FRESH, "-c", "from poisonlib import training; training.load('quick', milestones=5)"], stderr=-1, text=True
+    )
+    assert done.stderr.endswith("ValueError: milestones=5: give the epochs as a tuple, such as (14, 24, 35)\n")
 
 
 def test_shorter_recipes_scale_their_milestones_as_the_released_code_does():

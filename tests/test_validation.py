@@ -2,7 +2,7 @@
 
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from torch import nn
@@ -143,6 +143,33 @@ PAIRS = {
         {"model": models.load("htbd_alexnet", width=2), "data": data.source("digits", size=29, limit=120)},
     ),
 }
+
+
+@dataclass(frozen=True)
+class Splits(data.Data):
+    """Digits whose test set has other classes, or another size."""
+
+    order: tuple[int, ...] = (1, 3)
+    size: int = 8
+
+    def load(self, split, download=False):
+        return data.load(
+            "digits", split, **{"classes": (0, 2), "size": 8} if split == "train" else {"classes": self.order, "size": self.size}
+        )
+
+
+@pytest.mark.parametrize(("values", "words"), [({}, "classes"), ({"order": (0, 2), "size": 12}, "shape")])
+def test_a_test_set_that_is_not_the_training_sets_is_refused_before_any_training(values, words):
+    trials = cell(data=Splits(**values), recipe=RECIPE)
+    with pytest.raises(ValueError, match=rf"Splits.*: {words} \(.* of the training set, \(.* of the test set"):
+        experiments.run(trials, workers=0)
+
+
+def test_a_captured_step_of_adam_is_refused_with_the_grid():
+    adam = {"optimizer": "adam", "lr": 0.001}
+    cell(**adam), cell(numerics="fp32(graph=True)")
+    with pytest.raises(ValueError, match=r"graph=True, optimizer='adam': .*choose graph=False"):
+        cell(numerics="fp32(graph=True)", **adam)
 
 
 @pytest.mark.parametrize(("refused", "says", "allowed"), PAIRS.values(), ids=PAIRS)

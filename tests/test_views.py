@@ -8,6 +8,7 @@ import torch
 
 from poisonlib import augment, data, models, steps, training
 from poisonlib.augment import pipeline
+from poisonlib.rng import stream
 from poisonlib.training import Numerics, Recipe, views
 
 HEAD = Recipe(epochs=24, batch_size=32, lr=0.1, milestones=(12,), frozen=True)
@@ -107,6 +108,12 @@ def test_views_are_numbered_by_what_they_show(parts):
     assert sorted(number.unique().tolist()) == list(range(chosen.views((1, 4, 4))))
     for i, j in itertools.combinations(range(0, 400, 9), 2):
         assert torch.equal(seen[i], seen[j]) == bool(number[i] == number[j])
+
+
+def test_windows_are_numbered_row_by_row():
+    chosen = augment.load("crop", pad=2)
+    params = chosen.sample_params(40, (1, 4, 4), stream(0))
+    assert torch.equal(chosen.view(params), params["corner"] @ torch.tensor([5, 1]))
 
 
 def test_only_what_chooses_among_views_of_one_image_counts_them():

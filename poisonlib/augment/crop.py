@@ -56,7 +56,8 @@ class Crop(Augment):
         return (2 * self.pad + 1) ** 2
 
     def view(self, params: Params) -> Int64[Tensor, " n"]:
-        return params["corner"] @ torch.tensor([2 * self.pad + 1, 1], device=params["corner"].device)
+        row, column = params["corner"].unbind(1)
+        return row * (2 * self.pad + 1) + column
 
 
 def _reflected(x: Float[Tensor, "n c h w"], pad: int) -> Float[Tensor, "n c H W"]:

@@ -9,6 +9,7 @@ from .export import write_bundle as write_bundle
 from .score import Score as Score
 from .score import leaderboard as leaderboard
 from .score import score as score
+from .score import scores as scores
 from .setups import on_setups as on_setups
 from .setups import read_setups as read_setups
 from .setups import seeded_setups as seeded_setups

@@ -1,8 +1,9 @@
 """Scoring a folder of poisons: each setup's are checked, victims are trained on them, and the result is a row of a leaderboard."""
 
+import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +69,9 @@ class Score:
     @property
     def path(self) -> Path:
         """The file of the score, ``outputs/benchmark/....json``."""
-        words = (self.title, self.scenario, self.profile, self.digest[:8])
-        return paths.outputs() / "benchmark" / f"{'-'.join(re.sub(r'[^A-Za-z0-9]+', '_', word) for word in words)}.json"
+        plain = re.sub(r"[^A-Za-z0-9]+", "_", self.title)
+        title = plain if plain == self.title else f"{plain}_{hashlib.sha256(self.title.encode()).hexdigest()[:8]}"
+        return paths.outputs() / "benchmark" / f"{title}-{self.scenario}-{self.profile}-{self.digest[:8]}.json"
 
 
 def _rate(records: Sequence[Record]) -> dict:
@@ -117,7 +119,9 @@ def score(
         how = dict(attack=attack, data=source, trials=1, first_seed=number)
         trials += [experiments.grid(scenario, profile, model=models.load(m), **how)[0] for m in victims or [setting.model]]
     done = experiments.run(trials, device=device, workers=workers)
-    records = {number: [record for record in done if record.seed == number] for number in accepted}
+    by_number = {number: [record for record in done if record.seed == number] for number in accepted}
+    records = {number: found for number, found in by_number.items() if found}
+    refused |= {str(each.seed): f"a victim's training failed: {each.reason}" for each in done.failures}
     facts = (title, Path(setups).name, data.keep_setups(known), len(known), scenario, profile, budget)
     made = Score(*facts, records, refused, known)
     files.write_atomically(made.path, json.dumps(made.to_json(), indent=1).encode())
@@ -166,9 +170,16 @@ def _number(path: Path, found: Submission, known: Sequence[Setup]) -> int:
     return number
 
 
-def leaderboard() -> list[dict]:
-    """A row for each scored folder in the output folder, those with the same setups, scenario and profile together, best first."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((paths.outputs() / "benchmark").glob("*.json"))]
+def scores() -> list[Path]:
+    """The files of all scored folders in the output folder."""
+    return sorted((paths.outputs() / "benchmark").glob("*.json"))
+
+
+def leaderboard(files: Iterable[Path] | None = None) -> list[dict]:
+    """A row for each victim of each scored folder, by default all: those with the same setups, scenario and profile together, best
+    first.
+    """
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (scores() if files is None else files)]
     rows = [_row(each, label, rate) for each in found for label, rate in each["victims"].items()]
     return sorted(rows, key=lambda row: (row["setups"], row["scenario"], row["victim"], -float(row["success, %"])))
 

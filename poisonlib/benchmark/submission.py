@@ -117,7 +117,7 @@ def _bundle(path: Path) -> Submission:
     try:
         place = tuple(map(int, note.get("place", (0, 0))))
         return Submission(*(tensors[name] for name in PARTS), int(note["target_label"]), tensors.get("trigger"), place)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"{path.name}: its note holds no target_label, or no place of a trigger ({error})") from None
 
 
@@ -160,7 +160,7 @@ def _trigger(values, place) -> tuple[UInt8[Tensor, "c s s"], tuple[int, int]]:
     try:
         found = np.asarray(values, dtype=np.float64)
         column, row = map(int, place)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(f"{TARGET}: the trigger is no array of numbers, or its place no pair of them") from None
     if found.ndim != 3 or not (found.min() >= 0 and found.max() <= 1):
         raise ValueError(f"{TARGET}: a trigger has the shape (channels, size, size) and values from 0 to 1")

@@ -1,6 +1,7 @@
 """The commands ``benchmark`` and ``export`` of ``python -m poisonlib``."""
 
 import argparse
+import re
 import sys
 
 
@@ -42,11 +43,9 @@ def add(verbs) -> None:
 
 
 def _numbers(text: str) -> range:
-    first, _, last = text.partition("-")
-    try:
-        return range(int(first), int(last or first) + 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: write a number, or two as in 0-19") from None
+    if not (found := re.fullmatch(r"(\d+)(?:-(\d+))?", text)) or int(found[2] or found[1]) < int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number, or two as in 0-19")
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def _score(arguments) -> int:
@@ -54,7 +53,11 @@ def _score(arguments) -> int:
 
     names = ("title", "scenario", "profile", "limit", "budget", "device", "workers")
     how = {name: getattr(arguments, name) for name in names} | {"victims": arguments.victim, "source": arguments.data}
-    made = score(arguments.poisons, arguments.setups, **how)
+    try:
+        made = score(arguments.poisons, arguments.setups, **how)
+    except RuntimeError as error:  # of trials, with what the first was stopped by
+        print(f"poisonlib: {error}", file=sys.stderr)
+        return 1
     for name, why in made.refused.items():
         print(f"poisonlib: {name}: {why}", file=sys.stderr)
     content = made.to_json()
@@ -72,8 +75,8 @@ def _export(arguments) -> int:
     from ..benchmark import export, on_setups, read_setups
 
     known = read_setups(arguments.setups)
-    numbers = arguments.numbers or range(len(known))
-    if not 0 <= numbers.start < numbers.stop <= len(known):
+    numbers = range(len(known)) if arguments.numbers is None else arguments.numbers
+    if numbers.stop > len(known):
         raise ValueError(f"--numbers {numbers.start}-{numbers.stop - 1}: the setups are numbered from 0 to {len(known) - 1}")
     how = dict(trials=len(numbers), first_seed=numbers.start) | ({"data": arguments.data} if arguments.data else {})
     trials = experiments.grid(arguments.scenario, arguments.profile, attack=arguments.attack, **how)

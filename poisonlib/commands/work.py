@@ -86,7 +86,8 @@ def given(arguments) -> dict[str, str]:
     values, short = {}, [f"profile={arguments.profile}"] * bool(arguments.profile) + ["again=True"] * arguments.again
     for text in [*(word for word in arguments.words if "=" in word), *short]:
         name, _, value = text.partition("=")
-        values[name] = value
+        if values.setdefault(name, value) != value:
+            raise ValueError(f"{name}={value}: {name}={values[name]} is given, too; give one of them")
     return values
 
 
@@ -154,6 +155,7 @@ def _lacking() -> str:
 
 def _execute(books: list[tuple[str, dict]]) -> int:
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     failed = []
     for place, (name, values) in enumerate(books, start=1):
@@ -162,6 +164,9 @@ def _execute(books: list[tuple[str, dict]]) -> int:
             print(f"    -> {notebooks.execute(name, values)}", flush=True)
         except papermill.PapermillExecutionError as error:
             print(f"    failed in cell {error.exec_count}: {error.ename}: {error.evalue}", file=sys.stderr)
+            failed.append(name)
+        except DeadKernelError:
+            print("    failed: its kernel died; the system ends processes for which memory does not suffice", file=sys.stderr)
             failed.append(name)
     if failed:
         print(f"poisonlib: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)

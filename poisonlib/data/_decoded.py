@@ -2,7 +2,8 @@
 
 While the array is built, ``<name>-<hash>.part`` holds the pixels and ``<name>-<hash>.done`` one byte a chunk, 1 where the chunk is
 complete; an interrupted build continues with the other chunks. Only the finished array is called ``.npy``; ``.sha256`` beside it
-holds the digest of its bytes, without which it is built again.
+holds the digest of its bytes. An array without its digest is built again, unless the build was interrupted just before the digest
+was written: then ``.done`` is still there.
 """
 
 import hashlib
@@ -33,6 +34,23 @@ def listing(folder: Path) -> list[str]:
         here = os.path.join(os.path.realpath(parent), "")
         folders[:] = [name for name in folders if not here.startswith(os.path.join(os.path.realpath(f"{parent}/{name}"), ""))]
     return sorted(found)
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, without hidden ones; [] where there is no such folder."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(entry.name for entry in inside if entry.is_dir() and not entry.name.startswith("."))
+
+
+def classes(train: Path, held_out: Path) -> list[str]:
+    """The classes of a tree of class folders: the training set's, sorted.
+
+    Raises ValueError that names held-out ones which the training set lacks.
+    """
+    names = subfolders(train)
+    if unknown := sorted(set(subfolders(held_out)) - set(names)):
+        raise ValueError(f"{held_out} has classes that {train} lacks: {', '.join(unknown[:5])}")
+    return names
 
 
 def decode(name: str, folder: Path, files: Sequence[str], size: int, read: Callable) -> Path:
@@ -117,10 +135,19 @@ def _key(folder, files, size):
 
 
 def _build(target, files, size, read):
+    part, done = target.with_suffix(".part"), target.with_suffix(".done")
+    if part.exists() or not (target.exists() and done.exists()):
+        _fill(part, done, files, size, read)
+        os.replace(part, target)
+    storage.write_atomically(target.with_suffix(".sha256"), _content.digest([(target, target.name)]).encode())
+    done.unlink()
+
+
+def _fill(part, done, files, size, read):
+    """Decode the chunks that are not ticked off."""
     import numpy as np
     from tqdm import tqdm
 
-    part, done = target.with_suffix(".part"), target.with_suffix(".done")
     pixels, whole = _begun(part, done, (len(files), 3, size, size))
     chunks = [range(len(files))[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     todo = np.flatnonzero(whole == 0).tolist()
@@ -134,12 +161,9 @@ def _build(target, files, size, read):
         return len(chunks[chunk])
 
     left = sum(len(chunks[chunk]) for chunk in todo)
-    with ThreadPoolExecutor() as pool, tqdm(total=len(files), initial=len(files) - left, desc=target.stem, unit="image") as bar:
+    with ThreadPoolExecutor() as pool, tqdm(total=len(files), initial=len(files) - left, desc=part.stem, unit="image") as bar:
         for count in pool.map(fill, todo):  # PIL decodes and resizes without the GIL, so threads are enough
             bar.update(count)
-    os.replace(part, target)
-    done.unlink()
-    storage.write_atomically(target.with_suffix(".sha256"), _content.digest([(target, target.name)]).encode())
 
 
 def _begun(part, done, shape):
@@ -148,7 +172,8 @@ def _begun(part, done, shape):
     from numpy.lib.format import open_memmap
 
     count = -(-shape[0] // CHUNK)
-    if not (part.exists() and done.exists() and done.stat().st_size == count):
+    ticked = done.exists() and done.stat().st_size == count
+    if not (ticked and part.exists() and part.stat().st_size > np.prod(shape)):  # a header and the pixels
         done.unlink(missing_ok=True)  # first, so that no old tick stands for the new, empty array
         part.unlink(missing_ok=True)
         _check_room(part.parent, int(np.prod(shape)))

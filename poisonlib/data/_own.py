@@ -1,7 +1,9 @@
 """Image sets from one's own data: arrays, torchvision-style data sets, folders of images."""
 
+import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -11,6 +13,8 @@ from .. import check
 from ..tensors import quantise
 from . import _decoded
 from ._types import Goal, ImageSet, Poison
+
+PART = 1000  # images whose levels are counted at a time
 
 
 def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None, std=None) -> ImageSet:
@@ -25,13 +29,24 @@ def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None,
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise TypeError(f"labels are {labels.dtype}; give whole numbers from 0")
     names = tuple(map(str, classes if classes is not None else range(int(labels.max()) + 1 if len(labels) else 0)))
-    pixels = images.flatten(2).double() / 255
-    mean = tuple(pixels.mean((0, 2)).tolist()) if mean is None else tuple(map(float, mean))
-    std = tuple(pixels.std((0, 2), correction=0).clamp(min=1 / 255).tolist()) if std is None else tuple(map(float, std))
+    own = [_moments(images[:, channel]) for channel in range(images.shape[1])]
+    mean = tuple(each for each, _ in own) if mean is None else tuple(map(float, mean))
+    std = tuple(each for _, each in own) if std is None else tuple(map(float, std))
     for level, deviation in zip(mean, std, strict=False):
         check.number("mean", level, 0, 1)
         check.number("std", deviation, 0, 1, above=True)
     return ImageSet(images, labels.long(), torch.arange(len(images)), names, mean, std).checked()
+
+
+def _moments(levels: Tensor) -> tuple[float, float]:
+    """Mean and deviation of one channel, in units of [0, 1]; the deviation is at least one level. They are those of the counts of
+    each level, so exact, and the same on every machine; NaN without images.
+    """
+    counts = sum(part.flatten().bincount(minlength=256) for part in levels.split(PART)).tolist() if len(levels) else []
+    n, total, squares = (sum(count * level**power for level, count in enumerate(counts)) for power in range(3))
+    if not n:
+        return math.nan, math.nan
+    return total / (255 * n), max(1.0, math.sqrt(Fraction(n * squares - total * total, n * n))) / 255
 
 
 def _stored(images: Tensor) -> Tensor:
@@ -75,13 +90,20 @@ def from_dataset(dataset, classes: Sequence[str] | None = None, mean=None, std=N
             raise ValueError(
                 f"item {index} has shape {tuple(images[-1].shape)}, item 0 {tuple(images[0].shape)}; resize the images"
             )
-        if float(label) != int(label):
+        if not _whole(label):
             raise TypeError(f"item {index}: its label is {label!r}; give whole numbers from 0")
         labels.append(int(label))
     if not images:
         raise ValueError("the data set is empty")
     names = classes if classes is not None else getattr(dataset, "classes", None)
     return from_arrays(torch.stack(images), torch.tensor(labels), names, mean, std)
+
+
+def _whole(label) -> bool:
+    try:
+        return float(label) == int(label)
+    except (OverflowError, TypeError, ValueError):
+        return False
 
 
 def _tensor(image) -> Tensor:
@@ -102,13 +124,7 @@ def from_folder(folder: str | Path, size: int | None = None, classes: Sequence[s
     where there are no images, ValueError for a file that cannot be read.
     """
     root = Path(folder).expanduser()
-    names = (
-        list(classes)
-        if classes is not None
-        else sorted(each.name for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
-        if root.is_dir()
-        else []
-    )
+    names = _decoded.subfolders(root) if classes is None else list(classes)
     files = [(root / name / file, label) for label, name in enumerate(names) for file in _decoded.listing(root / name)]
     if not files:
         raise FileNotFoundError(f"there are no images in {root}/CLASS/; put one folder of images a class there")

@@ -7,8 +7,9 @@ from .. import paths
 
 
 def cache() -> Path:
-    """The folder of decoded images: ``$POISONLIB_CACHE``, else ``cache/`` in the data root. Need not exist."""
-    return Path(os.environ.get("POISONLIB_CACHE") or paths.data() / "cache").expanduser()
+    """The folder of decoded images: ``$POISONLIB_CACHE`` (relative to `paths.root`), else ``cache/`` in the data root."""
+    given = os.environ.get("POISONLIB_CACHE")
+    return paths.root() / Path(given).expanduser() if given else paths.data() / "cache"
 
 
 def may_download(download: bool) -> bool:

@@ -32,7 +32,8 @@ class Folder(Data):
     def resolved(self) -> "Folder":
         """The same by name and content, which are kept in the output folder.
 
-        Raises FileNotFoundError where there are no images, ValueError where some cannot be read or differ in size.
+        Raises FileNotFoundError where there are no images, ValueError where some cannot be read or differ in size, or where test
+        images are of a class without training images.
         """
         if self.content:
             return self
@@ -57,5 +58,6 @@ class Folder(Data):
 def _kept(root: Path, size: int | None, state: tuple, outputs: Path) -> str:
     """Decode a folder and keep it in the output folder; returns the digest of its content."""
     held_out = root / "val" if (root / "val").is_dir() else root / "test"
-    train = from_folder(root / "train", size)
-    return store(train, from_folder(held_out, size, train.classes), root.name).content
+    names = _decoded.classes(root / "train", held_out)
+    train, test = (from_folder(folder, size, names) for folder in (root / "train", held_out))
+    return store(train, test, root.name).content

@@ -18,7 +18,8 @@ STD = (0.229, 0.224, 0.225)
 class ImageNet(Data):
     """Colour images (3, size, size); the classes are the folders in ``train/``, sorted.
 
-    An id is a position in the list of files, ordered by class and then by name. Raises ValueError for a value out of range.
+    An id is a position in the list of files, ordered by class and then by name. Hidden folders are left out. Raises ValueError for
+    a value out of range.
     """
 
     folder: str = "imagenet"  # relative to the data root, or absolute; holds train/ and val/ (or test/)
@@ -48,9 +49,8 @@ class ImageNet(Data):
             raise FileNotFoundError(
                 f"{self._root} holds other files than {self}; make the grid anew for the files that are there now"
             )
-        folder, names = self._folder(split), _subfolders(self._root / "train")
-        if unknown := sorted(set(_subfolders(folder)) - set(names)):
-            raise ValueError(f"{folder} has classes that {self._root / 'train'} lacks: {', '.join(unknown[:5])}")
+        folder = self._folder(split)
+        names = _decoded.classes(self._root / "train", folder)
         files = [(f"{name}/{file}", label) for label, name in enumerate(names) for file in _decoded.listing(folder / name)]
         if not files:
             raise _missing(self._root, folder)
@@ -75,10 +75,6 @@ class ImageNet(Data):
 
     def _read(self, path):
         return _decoded.covering(path, self.size, round(self.size * 256 / 224))
-
-
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 def _missing(root, folder):

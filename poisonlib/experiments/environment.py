@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -49,10 +50,11 @@ def peak_memory(device: torch.device) -> int:
 
 def choose(device: str = "auto") -> torch.device:
     """A device by name; ``"auto"`` is CUDA where there is one, else the CPU. Raises ValueError for a device that is not here."""
+    device = str(device)  # a torch.device will do
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.split(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device={device!r}: choose auto, cpu or cuda")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ValueError(f"device={device!r}: choose auto, cpu, cuda or cuda:N")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={device!r}: torch {torch.__version__} finds no CUDA device; choose auto or cpu")
     return torch.device(device)

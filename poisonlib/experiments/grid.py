@@ -73,7 +73,6 @@ def grid(
     table = [Trial(*each[:-1], *seed, base.extractor, each[-1]) for each in parts for seed in seeds]
     for trial in table[:: len(seeds)]:
         validate(trial)
-        _validate_pretraining(trial)
     return list(dict.fromkeys(table))
 
 
@@ -106,16 +105,6 @@ def _attacker(choice: Attackers, base: Profile) -> tuple[Extractor | models.Mode
     return () if origins == (own or base.model,) else origins
 
 
-def _validate_pretraining(trial: Trial) -> None:
-    """Raises ValueError where surrogates would unlearn what their extractor was pretrained for, as they train all of its layers."""
-    for each in trial.attack.surrogates:
-        if each.pretraining and not trial.recipe.frozen:
-            raise ValueError(
-                f"{registry.label(trial.attack)}: after {registry.label(each.pretraining)} its networks would train all layers "
-                "without it; choose a recipe with frozen=True, or robust_extractor=False"
-            )
-
-
 def _listed(choice) -> list:
     return list(choice) if isinstance(choice, list | tuple) else [choice]
 
@@ -123,7 +112,7 @@ def _listed(choice) -> list:
 def _attack(choice, values: dict[str, dict]) -> attacks.Attack:
     if not isinstance(choice, str):
         return attacks.load(choice)
-    ((name, given),) = registry.parse(choice)
+    name, given = registry.one(choice)
     return attacks.load(name, **values.get(name, {}) | given)
 
 

@@ -57,6 +57,7 @@ def profile(scenario: str, name: str) -> Profile:
     if name not in profiles(scenario):
         raise LookupError(f"no profile {name!r} for {scenario}; choose one of: {', '.join(profiles(scenario))}")
     table = tables()[scenario][name]
+    _check_keys(f"{scenario}.{name}", table)
     model, pretraining = models.load(table["model"]), table.get("extractor")
     return Profile(
         name=name,
@@ -77,6 +78,19 @@ def profile(scenario: str, name: str) -> Profile:
     )
 
 
+CHANGED = ("epochs", "batch_size", "lr", "frozen")  # values of a recipe that a profile may change
+NEEDED = ("note", "data", "model", "recipe", "trials", "few")
+MORE = ("numerics", "kept", "first_seed", "tuned", "attacks", "defences", "extractor", "changes", *CHANGED)
+
+
+def _check_keys(place: str, table: dict) -> None:
+    """Raises ValueError for a line that a profile cannot have, or lacks."""
+    if unknown := sorted(table.keys() - {*NEEDED, *MORE}):
+        raise ValueError(f"profiles.toml, {place}: unknown {', '.join(unknown)}; a profile has: {', '.join((*NEEDED, *MORE))}")
+    if missing := [key for key in NEEDED if key not in table]:
+        raise ValueError(f"profiles.toml, {place}: there is no {', '.join(missing)}")
+
+
 def recipe(text: str) -> training.Recipe:
     """``"benchmark_a(augment='none')"``: a recipe by name, with values changed."""
     name, values = _numbers(text)
@@ -85,14 +99,13 @@ def recipe(text: str) -> training.Recipe:
 
 def _recipe(table: dict) -> training.Recipe:
     """The recipe that a table names, with the values that it changes."""
-    changed = {key: table[key] for key in ("epochs", "batch_size", "lr", "frozen") if key in table}
+    changed = {key: table[key] for key in CHANGED if key in table}
     return training.load(recipe(table["recipe"]), **changed)
 
 
 def _numbers(text: str) -> tuple[str, dict]:
     """``"noise(eps=16/255)"`` -> ``("noise", {"eps": ...})``."""
-    ((name, numbers),) = registry.parse(text)
-    return name, numbers
+    return registry.one(text)
 
 
 @functools.cache

@@ -1,9 +1,11 @@
 """How well a pretrained extractor withstands perturbations: what makes a surrogate of the clean-label backdoor worth its name."""
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
-from .. import rng, training
+from .. import check, rng, training
 from ..data import ImageSet
 from ..models import Network
 from ..steps.adversarial_training import pgd
@@ -32,13 +34,14 @@ def robust_accuracy(
 
     ``limit`` images are taken at equal distances over the test set. Each moves by up to ``eps`` a pixel, in units of [0, 1], in
     ``steps`` steps of ``step_size`` eps from a random point, up its own cross-entropy. The extractor is pretrained now, unless it
-    is in the cache of the output folder.
+    is in the cache of the output folder. Raises ValueError for a limit below 1.
     """
+    check.whole("limit", limit, 1)
     place, extractor = choose(device), extractor.resolved()
     with current(place), training.settings(numerics):
         test = images(extractor.data, "test", place)
         network = _pretrained(extractor, test, numerics)
-        chosen = torch.arange(0, len(test), max(1, len(test) // limit))[:limit]
+        chosen = torch.arange(min(limit, len(test))) * len(test) // min(limit, len(test))
         generator, right = rng.stream(extractor.seed, "robustness", device=place), 0
         for batch in chosen.split(BATCH):
             x = to_float(test.images[batch.to(test.images.device)].to(place)).contiguous(memory_format=numerics.layout)
@@ -55,8 +58,9 @@ def robust_accuracy(
 
 
 def _pretrained(extractor: Extractor, like: ImageSet, numerics: Numerics) -> Network:
-    """The whole network, head included, in eval mode."""
-    weights, _ = fetch_extractor(extractor, numerics, like.device, Cache.open())
+    """The whole network, head included, in eval mode; it normalises as it did when it was pretrained."""
+    weights, note = fetch_extractor(extractor, numerics, like.device, Cache.open())
+    like = replace(like, mean=tuple(note["mean"]), std=tuple(note["std"]))
     network = training.initialise(extractor.model, like, extractor.seed)
     network.load_state_dict(weights)
     return network.to(memory_format=numerics.layout).eval()

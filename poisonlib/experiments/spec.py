@@ -225,7 +225,7 @@ class Trial:
 
 
 WRITTEN = "_text"  # where a trial keeps its canonical text, beside its fields: it counts neither in comparisons nor in pickles
-OWN = re.compile(r'"(name|factory|inner)":"[^"]*[a-z_]\.[A-Za-z_]')
+OWN = re.compile(r'"(name|factory|inner)":"[^"]*\w\.([^\W\d]|\\u)')  # an import path; JSON writes other letters as \\u...
 
 
 @functools.lru_cache(maxsize=4096)

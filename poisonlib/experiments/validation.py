@@ -27,6 +27,8 @@ def validate(trial: Trial) -> None:
         )
     for step in (trial.defence.step, *(wanted.step for wanted in trial.attack.surrogates)):
         trial.recipe.validate(step)
+    if trial.numerics.graph and "adam" in (recipe.optimizer for recipe in (trial.recipe, *(e.recipe for e in trial.extractors))):
+        raise ValueError("graph=True, optimizer='adam': it counts its steps on the host; choose graph=False")
     if trial.recipe.frozen and not (trial.model.pretrained or trial.extractor):
         raise ValueError(
             f"frozen=True trains the head alone, and the feature extractor of {registry.label(trial.model)} has random weights; "
@@ -57,6 +59,11 @@ def _validate_origins(trial: Trial) -> None:
                 f"{registry.label(trial.attack)}: its networks start from no extractor that {registry.label(each.pretraining)} "
                 "could pretrain; choose the scenario transfer"
             )
+        if each.pretraining and not trial.recipe.frozen:
+            raise ValueError(
+                f"{registry.label(trial.attack)}: after {registry.label(each.pretraining)} its networks would train all layers "
+                "without it; choose a recipe with frozen=True, or robust_extractor=False"
+            )
     if own and own.model != trial.model:
         raise ValueError(f"the extractor is {own.label}, and the victim is {registry.label(trial.model)}; choose one architecture")
     if own and trial.model.pretrained:
@@ -86,6 +93,10 @@ def validate_data(trials: Iterable[Trial]) -> None:
     """Raises ValueError where a network, an attack, an augmentation, a filter or a step cannot work on a trial's images."""
     for trial in {canonical(trial.describe() | {"seed": 0}): trial for trial in trials}.values():
         known = threat_model(trial, torch.device("cpu"))
+        for part in ("classes", "shape"):
+            ours, theirs = getattr(known.train, part), getattr(known.test, part)
+            if ours != theirs:
+                raise ValueError(f"{registry.label(trial.data)}: {part} {ours} of the training set, {theirs} of the test set")
         if any(wanted.pretrained for wanted in trial.attack.surrogates) and len(known.train.classes) != 1000:
             raise ValueError(f"pretrained=True: the public head has ImageNet's 1000 classes, not these {len(known.train.classes)}")
         _rehearse(trial, len(known.train), known.train.shape)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
@@ -18,6 +19,11 @@ class FilterResult:
     keep: Bool[Tensor, " n"]
     scores: Float[Tensor, " n"]  # the higher, the more suspicious; comparable within a class and, as far as possible, across
     rounds: tuple[int, ...] = ()  # of a filter that begins at random: the images that each of several rounds alone would remove
+
+    def __post_init__(self):
+        if self.keep.dtype != torch.bool or self.keep.ndim != 1 or self.keep.shape != self.scores.shape:
+            found = f"{self.keep.dtype} of shape {tuple(self.keep.shape)}, scores of shape {tuple(self.scores.shape)}"
+            raise ValueError(f"keep: {found}; give a bool and a score for each image")
 
 
 @runtime_checkable

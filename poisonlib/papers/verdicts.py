@@ -140,7 +140,7 @@ def answered(questions: Sequence[Question]) -> list[Verdict]:
 
 
 def _silent(question: Question) -> Verdict:
-    return Verdict("not tested", f"not tested: {question.gate or 'no seed is shared, and one trial says nothing'}.", 1.0, 1.0)
+    return Verdict("not tested", f"not tested: {question.gate or 'the cells share fewer than two seeds'}.", 1.0, 1.0)
 
 
 def _answered(question: Question, p: float, against: float) -> Verdict:

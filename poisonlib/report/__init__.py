@@ -22,6 +22,7 @@ def write() -> Path:
     Files that cannot be read are left out and listed on the page; a warning counts them.
     """
     folder, damaged = paths.outputs() / "report", []
+    scored = [path for path in benchmark.scores() if _tried(damaged, path, benchmark.leaderboard, [path])]
     executed = [name for name in notebooks.names() if _executed(name).exists()]
     bodies = {name: body for name in executed if (body := _tried(damaged, _executed(name), pages.rendered, _executed(name)))}
     for name in bodies:
@@ -38,7 +39,7 @@ def write() -> Path:
             claims=scoreboard(damaged),
             board=verdicts.BOARD,
             files=downloads.write(folder),
-            leaderboard=_tried(damaged, paths.outputs() / "benchmark", benchmark.leaderboard) or [],
+            leaderboard=benchmark.leaderboard(scored),
             failed=[failed(each) for each in failures.every(Ledger.open())],
             damaged=damaged,
         )
@@ -99,7 +100,7 @@ def section(name: str, damaged: list[str]) -> dict:
     """What the page shows of one notebook that was run."""
     path = paths.outputs() / "tables" / f"{name}.json"
     table = _tried(damaged, path, _table, path) if path.exists() else None
-    figures = sorted((paths.outputs() / "figures").glob(f"{name}*.png"))
+    figures = sorted((paths.outputs() / "figures").glob(f"{name}[._]*png"))  # not those of table25 for table2
     return {
         "name": name,
         "title": notebooks.title(name),

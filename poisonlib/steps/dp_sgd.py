@@ -59,7 +59,7 @@ class DPSGD(Step):
             torch.autograd.grad(value, parameters)
             gradients = [p.grad_sample.to(p.dtype) for p in parameters]
         for parameter, gradient in zip(parameters, self._private(gradients, generator), strict=True):
-            parameter.grad = gradient
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)  # in its layout: CUDA's fused step takes no other
         return value
 
     def mechanism(self, gradients, generator: torch.Generator) -> list[Tensor]:

@@ -28,7 +28,8 @@ class Muon(torch.optim.SGD):
                 for filters in group["params"]:
                     if filters.grad is not None:
                         filters.mul_(len(filters) ** 0.5 / filters.norm())
-                        filters.grad = orthogonal(self._momentum(filters, group["filter_momentum"]).flatten(1)).view_as(filters)
+                        direction = orthogonal(self._momentum(filters, group["filter_momentum"]).flatten(1))
+                        filters.grad.copy_(direction.view_as(filters))  # into its layout: CUDA's fused step takes no other
         return super().step()
 
     def _momentum(self, filters: Tensor, momentum: float) -> Tensor:
@@ -41,7 +42,7 @@ class Muon(torch.optim.SGD):
 
 
 def orthogonal(matrix: Float[Tensor, "m n"], steps: int = STEPS) -> Float[Tensor, "m n"]:
-    """A matrix near the orthogonal one that is nearest to ``matrix``, in float32 whatever the precision of the network."""
+    """A matrix near the orthogonal one that is nearest to ``matrix``, outside autocast; on CUDA in TF32 where that is allowed."""
     if len(matrix) > matrix.shape[1]:
         return orthogonal(matrix.T, steps).T
     a, b, c = COEFFICIENTS

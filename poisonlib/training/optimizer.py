@@ -28,7 +28,9 @@ def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter], head: Iterab
 
 
 def _groups(recipe: Recipe, parameters: list[Parameter], head: set[int]) -> Iterator[dict]:
-    """The parameters by kind, each with its peak rate and a weight decay by which ``lr * weight_decay`` is that of the recipe."""
+    """The parameters by kind, each with its peak rate and a weight decay by which ``lr * weight_decay`` is the recipe's; those that
+    Muon steps on do not decay.
+    """
     if recipe.optimizer != "muon" and recipe.lr_bias is recipe.lr_head is None:
         yield _group(recipe, parameters, recipe.lr)
         return

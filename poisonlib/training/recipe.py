@@ -30,7 +30,9 @@ class Recipe:
     optimizer: str = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
-    weight_decay: float = 5e-4  # each group of parameters decays by lr * weight_decay a step, whatever its own rate
+    weight_decay: float = (
+        5e-4  # sgd: each group of parameters decays by lr * weight_decay a step, whatever its own rate; muon: so do all but filters
+    )
     augment: str = "none"  # the ordinary augmentation that every victim has, defended or not
     frozen: bool = False  # train the head alone; the feature extractor stays in eval mode, batch statistics included
     schedule: str = field(default="multistep", metadata=LATER)
@@ -59,6 +61,8 @@ class Recipe:
             check.whole(name, getattr(self, name), 0)
         for name in ("nesterov", "frozen", "frozen_statistics"):
             check.flag(name, getattr(self, name))
+        if not isinstance(self.milestones, tuple):
+            raise ValueError(f"milestones={self.milestones!r}: give the epochs as a tuple, such as (14, 24, 35)")
         for milestone in self.milestones:
             check.whole("milestones", milestone, 0)
         self._check_together()
@@ -126,9 +130,12 @@ def load(choice: "str | dict | Recipe", **changes) -> Recipe:
     values = {} if isinstance(choice, Recipe) else choice
     if unknown := sorted({*values, *changes} - set(Recipe.__dataclass_fields__)):
         raise TypeError(f"a recipe has no {', '.join(unknown)}; it has: {', '.join(Recipe.__dataclass_fields__)}")
-    recipe = (
-        choice if isinstance(choice, Recipe) else Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    )
+    recipe = choice if isinstance(choice, Recipe) else Recipe(**_tuples(values))
     if "epochs" in changes and "milestones" not in changes:
         recipe = recipe.lasting(changes.pop("epochs"))
-    return dataclasses.replace(recipe, **changes)
+    return dataclasses.replace(recipe, **_tuples(changes))
+
+
+def _tuples(values: dict) -> dict:
+    """The values with tuples in place of lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -46,6 +46,8 @@ NOT_REPEATABLE = {  # raise where torch is to be deterministic: the documentatio
     "upsample_trilinear3d_backward",
 }
 
+PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addbmm", "addr"}  # of matrices and vectors
+
 
 def objection(name: str, arguments: tuple) -> str:
     """Why CUDA refuses an operation, or ``""``. ``arguments`` are those of the call, as memory of the CPU."""
@@ -54,11 +56,17 @@ def objection(name: str, arguments: tuple) -> str:
         median = name == "median" and len(arguments) > 1
         if name in NOT_REPEATABLE or weighted or median:
             return "has no deterministic form on CUDA"
+    if name in PRODUCTS and any(isinstance(each, Tensor) and not _has_product(each.dtype) for each in arguments):
+        return "is not implemented on CUDA for integers"
     if name == "native_batch_norm_backward" and (arguments[5] is None or arguments[6] is None):
         return "asserts on CUDA that saved statistics are given, be they empty"
     if name == "index_put_" and any(index is not None and index.dtype == torch.bool for index in arguments[1]):
         return ""  # waits, which `waits` says
     return ""
+
+
+def _has_product(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
 
 
 def waits(name: str, arguments: tuple) -> bool:
@@ -94,15 +102,24 @@ def native_dropout_backward(gradient: Tensor, kept: Tensor, scale: float) -> Ten
 def fused_sgd(
     parameters, gradients, buffers, *, weight_decay, momentum, lr, dampening, nesterov, maximize, is_first_step, **scaling
 ):
-    """The update of ``torch.optim.SGD`` tensor by tensor. CUDA makes one kernel of it."""
+    """The update of ``torch.optim.SGD`` tensor by tensor. CUDA makes one kernel of it, which takes tensors of one layout alone."""
     assert not maximize and not dampening and not any(scaling.values())
     for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        if len({_layout(each) for each in (parameter, gradient, *buffers[i : i + 1])}) > 1:
+            raise RuntimeError(
+                f"fused SGD: {_layout(parameter)} and {_layout(gradient)}, the layouts of parameter and gradient, differ"
+            )
         if weight_decay:
             gradient = gradient.add(parameter, alpha=weight_decay)
         if momentum:
             buffers[i].copy_(gradient) if is_first_step else buffers[i].mul_(momentum).add_(gradient)
             gradient = gradient.add(buffers[i], alpha=momentum) if nesterov else buffers[i]
         parameter.add_(gradient, alpha=-float(lr))
+
+
+def _layout(tensor: Tensor) -> tuple[int, ...]:
+    """The strides along sides of more than one element."""
+    return tuple(stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
 
 
 STAND_INS = {  # what computes on the CPU what CUDA computes under these names
