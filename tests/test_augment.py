@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import math
+import re
+import subprocess
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from torchvision.transforms.v2 import functional as TF
 from poisonlib import augment, data, registry, rng, training
 from poisonlib.augment import Augment, _box, _random
 from poisonlib.tensors import quantise
+
+from .warm import FRESH
 
 N, SHAPE, CLASSES = 7, (3, 12, 10), 4
 NOISY = ("laplace", "gaussian")
@@ -205,8 +209,23 @@ def test_an_unknown_variant_is_refused_with_the_choices(name):
 def test_a_colour_of_the_wrong_length_is_refused_when_the_image_is_known(name):
     with pytest.raises(ValueError, match="choose 1 level, or 3"):
         augment.load(name, fill=(0.1, 0.2)).sample_params(2, SHAPE, rng.stream(0))
-    with pytest.raises(ValueError, match="fill"):
+    with pytest.raises(ValueError, match=r"fill=\(\): give a tuple with one level"):
         augment.load(name, fill=())
+
+
+@pytest.mark.parametrize("call", ["cutout(fill=0.5)", "bilinear_crop(fill=0.0)", "crop(pad=1.5)"])
+def test_a_value_of_the_wrong_kind_is_named(call):
+    code = f"from poisonlib import augment; augment.load({call!r})"
+    said = subprocess.run([FRESH, "-c", code], stderr=-1, text=True).stderr.splitlines()[-1]
+    assert re.fullmatch(r"ValueError: (fill=0\.[05]: give a tuple with one level, .*|pad=1\.5: choose a whole number.*)", said), (
+        said
+    )
+
+
+def test_a_shift_by_fractions_of_a_pixel_may_have_a_fraction_as_its_bound():
+    crop = augment.load("bilinear_crop(pad=1.5)")
+    shift = crop.sample_params(2000, SHAPE, rng.stream(0))["shift"]
+    assert 1.4 < shift.abs().max() <= 1.5
 
 
 # Flip and crops

@@ -13,7 +13,7 @@ from poisonlib.augment import Augment
 from poisonlib.experiments import provenance
 from poisonlib.experiments.record import Cost
 from poisonlib.papers import belonging
-from poisonlib.papers.cells import cells
+from poisonlib.papers.cells import cells, chance, control
 from poisonlib.papers.dossier import dossier
 from poisonlib.papers.setting import recorded_with
 
@@ -69,6 +69,19 @@ def test_a_clean_control_is_the_chance_rate_and_never_a_cell():
     made = [invent.record(trial, int(not trial.attack.clean)) for trial in table]
     cell = papers.compare(made, "strong_augmentation", "table2").cell("Baseline", "Basic Attack (%)")
     assert (cell.ours.value, cell.chance.value) == (1, 0)
+
+
+def test_a_control_has_the_goal_of_its_cell_and_several_of_one_seed_are_one():
+    attack = ["hidden_trigger(size=6)", "hidden_trigger(size=3, poison_rate=0)", "hidden_trigger(size=6, poison_rate=0)"]
+    made = experiments.grid("targeted", "quick", attack=attack, trials=4)
+    found = [record(trial, 0.2 if trial.attack.size == 3 else 0.1 if trial.attack.clean else 0.9, 0.9) for trial in made]
+    large = next(each for each in cells(found) if not each.setting.control)
+    assert chance(large, cells(found)).value == pytest.approx(0.1) and control(large, cells(found)).success == (0.1,) * 4
+    small = [each for each in found if not (each.trial.attack.clean and each.trial.attack.size == 6)]
+    assert chance(large, cells(small)) is None and control(large, cells(small)) is None
+    eps = experiments.grid("targeted", "quick", attack="hidden_trigger(size=6, poison_rate=0, eps=8/255)", trials=4)
+    both = chance(large, cells([*found, *(record(trial, 0.3, 0.9) for trial in eps)]))
+    assert both.value == pytest.approx(0.2) and both.trials == 4
 
 
 def test_controls_of_another_setting_are_no_chance_rate(records):

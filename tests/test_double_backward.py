@@ -28,6 +28,36 @@ NETWORKS = {
 }
 
 
+CALLS = {
+    "defaults": lambda x, w: F.conv2d(x, w),
+    "numbers": lambda x, w: F.conv2d(x, w, None, 1, 1),
+    "one number of a list": lambda x, w: F.conv2d(x, w, stride=[2], padding=(1,), dilation=1),
+    "names": lambda x, w: F.conv2d(input=x, weight=w, stride=2, padding=[1, 0]),
+    "a text": lambda x, w: F.conv2d(x, w, padding="valid"),
+    "normalised by names": lambda x, w: F.batch_norm(
+        input=F.conv2d(x, w), running_mean=w.new_zeros(4), running_var=w.new_ones(4), weight=w.new_ones(4), bias=w.new_zeros(4)
+    ),
+}
+
+
+class Called(nn.Module):
+    """A network that calls a function instead of a layer."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.call, self.weight = call, nn.Parameter(torch.rand(4, 2, 3, 3, generator=stream(6)))
+
+    def forward(self, x):
+        return self.call(x, self.weight)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_may_be_called_in_every_way_that_torch_allows(name):
+    network, x = Called(CALLS[name]).double(), torch.rand((4, 2, 6, 5), generator=stream(2)).double()
+    for ours, theirs in zip(derivatives(network, x, True), derivatives(network, x, False), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
 def settled(network: nn.Module) -> nn.Module:
     """In eval mode, with statistics and parameters as after some training."""
     generator = stream(4)

@@ -232,6 +232,7 @@ def test_released_poisons_are_often_a_clipped_watermark_and_a_single_step(threat
     ("values", "says"),
     [
         ({"norm": "l1"}, "norm='l1': choose one of 'linf', 'l2'"),
+        ({"norm": "l2", "variant": "released"}, "norm='l2', variant='released': .*choose norm='linf'"),
         ({"opacity": 1.5}, "opacity=1.5"),
         ({"penalty": -1.0}, "penalty=-1.0"),
         ({"steps": 0}, "steps=0"),

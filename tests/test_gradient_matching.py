@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from poisonlib import attacks, data, experiments, models, papers, registry, steps, training
-from poisonlib.attacks import Surrogate, ThreatModel, _compiled
+from poisonlib.attacks import Surrogate, ThreatModel, _compiled, _targeted
 from poisonlib.attacks import gradient_matching as gm
 from poisonlib.attacks._compiled import nested
 from poisonlib.attacks._signed_adam import minimise
@@ -415,6 +415,26 @@ def starts(monkeypatch, attack, level):
     return torch.stack([call["start"].flatten().double() / attack.eps for call in calls])
 
 
+def test_a_restart_whose_misalignment_is_no_number_is_not_the_best(monkeypatch):
+    attack, threat_model = replace(QUICK, restarts=3), random_threat_model(augment=ORDINARY)
+    values = iter([0.7, float("nan"), 0.4])
+    monkeypatch.setattr(GradientMatching, "_mean_misalignment", lambda self, *_: torch.tensor(next(values)))
+    calls = recorded(monkeypatch, lambda i, base: (torch.full_like(base, (i + 1) * 16 / 255), torch.zeros(1)))
+    poison, _ = attack.craft(threat_model, 3)
+    base, _ = attack.choose(threat_model, 3)
+    assert len(calls) == 3 and int((poison.images.int() - base.images.int()).abs().amax()) == 48
+
+
+def test_networks_that_differ_in_a_plain_value_of_a_layer_are_compiled_apart(monkeypatch):
+    monkeypatch.setattr(_compiled, "_COMPILED", {})
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    one, same, other = (training.initialise(models.load("patch_mlp"), random_set(0), seed) for seed in range(3))
+    for network, scale in ((one, 1.0), (same, 1.0), (other, 9.0)):
+        next(network.body.children()).scale = scale
+    made = [_compiled.compiled(misalignment, network) for network in (one, same, other)]
+    assert made[0] is made[1] is not made[2]
+
+
 def test_the_papers_start_is_uniform_in_the_ball_and_another_one_each_restart(monkeypatch):
     attack = replace(QUICK, restarts=3, poison_rate=0.1)
     found = starts(monkeypatch, attack, 128)
@@ -683,6 +703,10 @@ def test_values_out_of_range_are_refused_and_named(name, values, says):
 def test_values_of_one_attack_are_refused_too(values, says):
     with pytest.raises(ValueError, match=says):
         attacks.load("gradient_matching", **values)
+    for pair in ((1, 1), (1, -1)):
+        with pytest.raises(ValueError, match=r"pair=.*choose two different classes"):
+            attacks.load("noise", pair=pair)
+    assert not any(map(_targeted._two_classes, [(0, 0.5), (True, 0), (1,), (0, 1, 2), 3, "01"])) and _targeted._two_classes([1, 0])
     for opacity in (0, 1.1):
         with pytest.raises(ValueError, match=f"opacity={opacity}"):
             attacks.load("watermark", opacity=opacity)

@@ -38,10 +38,13 @@ def test_records_are_paired_by_their_seeds_not_their_order():
     assert table.equals(turned) and "95 % for all 1" not in table
 
 
-def test_starts_of_one_seed_are_trials_of_their_own():
-    starts = [dataclasses.replace(TRIALS[0], start=start) for start in range(3)]
-    table = papers.seed_by_seed({"a": cell((1, 0, 0), starts), "b": cell((0, 0, 1), starts[::-1])}, "a")
-    assert table[["trials", "lost", "gained"]].values.tolist() == [[3, 0, 0]]
+def test_starts_of_one_seed_make_one_trial_as_they_share_its_goal():
+    starts = [dataclasses.replace(trial, start=start) for trial in TRIALS[:4] for start in range(3)]
+    hits, mine = (1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0), (0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0)
+    table = papers.seed_by_seed({"a": cell(hits, starts), "b": cell(mine[::-1], starts[::-1])}, "a")
+    assert table[["trials", "lost", "gained"]].values.tolist() == [[4, 2, 1]]
+    alone = paired_difference((1 / 3, 0, 1 / 3, 1 / 3), (2 / 3, 1, 0, 1 / 3), level=0.95)
+    assert table.loc["b", "95 % interval"] == f"{100 * alone.low:+.0f} to {100 * alone.high:+.0f}"
 
 
 def test_cells_with_other_seeds_are_refused():

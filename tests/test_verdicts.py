@@ -31,6 +31,7 @@ def ask(ours, value, trials, margin=0.10, **more):
         (hits(9, 20), 0.45, 20, "open", "expected"),
         (hits(2, 20), 0.90, 20, "differs", "unexpected"),
         (hits(700, 1000), 0.90, 6, "paper too small to tell", "expected"),
+        (hits(14, 40), 0.05, 20, "open", "expected"),  # 20 trials would have told with probability 0.96
         (hits(9, 12), 0.90, 20, "open", "expected"),
     ],
 )

@@ -28,15 +28,24 @@ def nested(objective: Callable, skeleton: Network, smoothing: float = 0.0) -> Ca
     return grad_and_value(value)
 
 
-_COMPILED: dict[tuple[Callable, str, float], Callable] = {}  # compiling takes a minute or two, and a process runs many trials
+_COMPILED: dict[tuple, Callable] = {}  # compiling takes a minute or two, and a process runs many trials
 
 
 def compiled(objective: Callable, network: Network, smoothing: float = 0.0) -> Callable:
     """`nested` for the network's form, compiled once a process."""
-    form = objective, repr(network), smoothing
+    form = objective, _form(network), smoothing
     if form not in _COMPILED:
         _COMPILED[form] = torch.compile(nested(objective, copy.deepcopy(network), smoothing))
     return _COMPILED[form]
+
+
+def _form(network: Network) -> str:
+    """What tells the networks of one form from others: their layers and the plain values that these hold, such as a scale."""
+    held = [{name: value for name, value in vars(layer).items() if isinstance(value, PLAIN)} for layer in network.modules()]
+    return repr((network, [type(layer) for layer in network.modules()], held))
+
+
+PLAIN = int | float | complex | str | tuple | None
 
 
 def compiled_value_and_grad(

@@ -35,7 +35,7 @@ class Targeted(Attack):
         check.share("poison_rate", self.poison_rate, "the training set")
         if self.targets is not None:
             check.whole("targets", self.targets, 1)
-        if self.pair is not None and not (len(self.pair) == 2 and self.pair[0] != self.pair[1] and min(self.pair) >= 0):
+        if self.pair is not None and not _two_classes(self.pair):
             raise ValueError(f"pair={self.pair!r}: choose two different classes, that of the targets and that of the poisons")
 
     @property
@@ -99,6 +99,11 @@ class Targeted(Attack):
         first = (aim.ids[others] != setup.target_id).int().argsort(stable=True)
         aim = aim.take(others[first][: self.targets])
         return train.take(train.positions(ids)), Goal(aim.images, aim.labels, aim.ids, setup.base_class)
+
+
+def _two_classes(pair) -> bool:
+    whole = isinstance(pair, list | tuple) and all(type(label) is int and label >= 0 for label in pair)
+    return whole and len(pair) == 2 and pair[0] != pair[1]
 
 
 def count(train: ImageSet, poison_rate: float) -> int:

@@ -1,7 +1,7 @@
 """Bullseye polytope (Aghakhani et al., arXiv:2005.00191): the poisons' mean feature is the target's.
 
 With the target at the centre, not only somewhere within the poisons' polytope, a victim with other features has it there as well.
-"Just How Toxic", section 2, equation 3.
+"Just How Toxic" describes it in section 2, without an equation.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,6 +37,6 @@ class BullseyePolytope(Polytope):
 def bullseye(
     features: Sequence[Float[Tensor, "m d"]], aims: Sequence[Float[Tensor, " d"]], squared: bool = True
 ) -> Float[Tensor, ""]:
-    """The mean over networks of |mean(f) - t|^2 / (2 |t|^2) (equation 3) or, not squared, of |mean(f) - t| / |t|."""
+    """The mean over networks of |mean(f) - t|^2 / (2 |t|^2) or, not squared, of |mean(f) - t| / |t|."""
     shares = torch.stack([distances(f.mean(0), aim) for f, aim in zip(features, aims, strict=True)])
     return shares.mean() / 2 if squared else (shares + 1e-12).sqrt().mean()

@@ -36,7 +36,7 @@ class FeatureCollision(Targeted):
 
     ``variant="released"`` is the benchmark's code: it compares each loss with the last one that it took, which is that of the
     watermark before its first projection, and moves no more once it is larger. A poison is then often a clipped watermark and a
-    single step.
+    single step. (Its end of poisons that hardly move is left out.)
     """
 
     eps: float = 8 / 255  # largest change of a pixel, in units of [0, 1]; with norm="l2" only a unit
@@ -58,6 +58,8 @@ class FeatureCollision(Targeted):
         check.one_of("norm", self.norm, ("linf", "l2"))
         check.variant(self.variant)
         check_one_target(self.targets)
+        if (self.norm, self.variant) == ("l2", "released"):
+            raise ValueError("norm='l2', variant='released': the released loop weighs the penalty otherwise; choose norm='linf'")
 
     @property
     def bound(self) -> float | None:

@@ -56,10 +56,11 @@ class GradientMatching(Targeted):
     """Perturbs ``poison_rate`` of the training set, all of the intended class, by at most ``eps`` a pixel; labels stay correct.
 
     ``adaptive``: "none" knows the victim's architecture, recipe and ordinary augmentation; "surrogate" also trains its surrogates
-    under the victim's defence (the papers' adaptive attack); "augmented" also crafts through that defence with a fresh sample in
-    each step: its augmentations, and its clipping and noise, straight through. Where it mixes images, ``clean_images`` random
-    training images are mixed with the poisons, and the loss is that of the whole mixed batch, as in the public code: a victim sees
-    poisons in mixes with clean images on either side. The papers give no details of it (DP-InstaHide, section 3.2).
+    under the victim's defence, the papers' adaptive attack on augmentations; "augmented" also crafts through that defence with a
+    fresh sample in each step: its augmentations, and its clipping and noise, straight through, as the papers' attack on DP-SGD does
+    (Strong augmentation, section 4.2). Where it mixes images, ``clean_images`` random training images, the poisons' originals among
+    them, are mixed with the poisons, and the loss is that of the whole mixed batch, as in the public code: a victim sees poisons in
+    mixes with clean images on either side. The papers give no details of it (DP-InstaHide, section 3.2).
     ``variant="released"`` is the public code: a normal start, cut off at ``eps`` but not at the range of pixels, the restart with
     the smallest last loss (one sample, one step stale), and steps that an ensemble of K makes K times shorter. ``poison_rate=0`` is
     the clean control.
@@ -114,7 +115,7 @@ class GradientMatching(Targeted):
             return Poison(base.ids, base.images), goal
         matching = Matching(self, threat_model, base.ids, goal)
         candidates = [self._restart(matching, base.images, seed, restart) for restart in range(self.restarts)]
-        best = torch.stack([value for _, value in candidates]).argmin()
+        best = torch.stack([value for _, value in candidates]).nan_to_num(nan=torch.inf).argmin()
         return Poison(base.ids, candidates[int(best)][0]), goal
 
     def objective(self, threat_model: ThreatModel, poison: Poison, goal: Goal, seed: int) -> float:

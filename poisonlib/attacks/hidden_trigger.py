@@ -29,8 +29,8 @@ class HiddenTrigger(Backdoor):
 
     Before each step, poisons and sources are paired one to one with the least sum of squared distances. ``variant="released"`` is
     the benchmark's code: pairs are the smallest distances of all, whichever they join, and what a poison is paired with replaces
-    its source for good, so sources are lost; and its trigger lies five pixels off the corner. The public codes descend with plain
-    SGD in 5,000 steps (that one) or with these steps (that of DP-InstaHide).
+    its source for good, so sources are lost; and its trigger lies five pixels off the corner, as far as there is room. The public
+    codes descend with plain SGD in 5,000 steps (that one) or with these steps (that of DP-InstaHide).
     """
 
     steps: int = 250

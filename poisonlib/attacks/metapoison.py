@@ -63,10 +63,11 @@ class Metapoison(Targeted):
     ``dose`` of poisons, until each poison had its turn; the gradients of the adversarial losses with respect to the pixels add up.
     Then every network trains for an epoch. ``trajectory``: it does so on "clean" images or on those "poisoned" so far; the paper
     does the first, and its public code offers both. Ages are spread evenly over ``epochs``, and a network that is older begins
-    anew. Batches are shown in the victim's ordinary augmentation.
+    anew, from the weights that it began with. Batches are shown in the victim's ordinary augmentation.
 
     Not taken over: the paper's second budget, a smooth change of colours (ReColorAdv); and what only the public code does: the mean
-    of the losses after each of the K steps, whose gradient flows through the first batch alone, and a warm-up of ``lr``.
+    of the losses after each of the K steps, whose gradient flows through the first batch alone, and a warm-up of ``lr``; there Adam
+    descends on the gradient, here on its sign, with its drops at other steps, and there networks begin anew with other weights.
     """
 
     eps: float = 8 / 255  # largest change of a pixel, in units of [0, 1]
@@ -75,7 +76,7 @@ class Metapoison(Targeted):
     ensemble: int = 24  # networks
     unrolled: int = 2  # K
     dose: float = 0.04  # poisons, as a share of each batch of the steps ahead; 200 in 5,000 images in the public code
-    epochs: int = 24  # the age at which a network begins anew
+    epochs: int = 24  # the last age of a network, after which it begins anew
     batch_size: int = 125
     lr: float = 0.1
     loss: str = "carlini_wagner"

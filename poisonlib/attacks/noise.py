@@ -13,7 +13,8 @@ from ._targeted import Targeted
 
 @dataclass(frozen=True)
 class Noise(Targeted):
-    """Changes every pixel of the poisons by +eps or -eps at random, the largest noise within the bound.
+    """Changes every pixel of the poisons by +eps or -eps at random, as far as black and white allow: the largest noise within the
+    bound.
 
     Poisons and goal are those of gradient matching with the same seed.
     """

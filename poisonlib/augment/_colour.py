@@ -9,7 +9,9 @@ from .. import check
 
 def check_colour(fill: tuple[float, ...]) -> None:
     """Raises ValueError unless ``fill`` is one level in [0, 1] for all channels, or one for each."""
-    for level in fill or (float("nan"),):
+    if not isinstance(fill, list | tuple) or not fill:
+        raise ValueError(f"fill={fill!r}: give a tuple with one level, as (0.5,), or one for each channel")
+    for level in fill:
         check.number("fill", level, 0, 1)
 
 

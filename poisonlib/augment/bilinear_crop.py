@@ -26,7 +26,7 @@ class BilinearCrop(Augment):
     images with 0, so give the data set's mean colour to follow it; the default is black, as for ``crop``.
     """
 
-    pad: int = 4
+    pad: int | float = 4
     fill: tuple[float, ...] = (0.0,)
 
     def __post_init__(self):

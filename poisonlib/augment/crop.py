@@ -30,7 +30,7 @@ class Crop(Augment):
     border: str = field(default="black", metadata=LATER)
 
     def __post_init__(self):
-        check.number("pad", self.pad, 0)
+        check.whole("pad", self.pad, 0)
         check.one_of("border", self.border, BORDERS)
 
     def sample_params(self, n: int, shape: tuple[int, int, int], generator: torch.Generator) -> Params:

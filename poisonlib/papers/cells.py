@@ -202,8 +202,9 @@ def chance(cell: Cell, cells: Sequence[Cell]) -> Estimate | None:
         return None
     alike = [each for each in cells if each.setting.control and _place(each.setting) == _place(cell.setting)]
     pairs = [pair for each in alike for pair in zip(each.seeds, each.success, strict=True)]
-    rates = [rate for seed, rate in pairs if seed in cell.seeds]
-    return estimated(mean(rates, planned=cell.planned)) if rates else None
+    rates = [[rate for control, rate in pairs if control == seed] for seed in cell.seeds]
+    means = [sum(each) / len(each) for each in rates if each]  # several controls of one seed have one goal
+    return estimated(mean(means, planned=cell.planned)) if means else None
 
 
 def undefended(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
@@ -220,13 +221,23 @@ def _undefended(text: str) -> str:
 
 
 def control(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
-    """The clean control of a cell: the same kind of attack without a poison, and all else alike."""
+    """The clean control of a cell: the same kind of attack without a poison, with its goal and all else alike."""
     alike = (each for each in cells if each.setting.control and _place(each.setting) == _place(cell.setting))
     return next(alike, None)
 
 
-def _place(setting: Setting) -> tuple[str, str]:
-    return setting.kind, without(without(setting.text, "attack"), "attacker")  # clean controls have no attacker's networks
+def _place(setting: Setting) -> tuple[str, str, str]:
+    """What a clean control has in common with its cell: all but the attack, of which its goal, and the attacker's networks."""
+    return setting.kind, _goal(setting.text), without(without(setting.text, "attack"), "attacker")
+
+
+GOAL = ("pair", "size", "pattern")  # values of an attack that decide which images are its goal
+
+
+@functools.lru_cache(maxsize=4096)
+def _goal(text: str) -> str:
+    attack = json.loads(text)["attack"]
+    return canonical({name: attack[name] for name in GOAL if name in attack})
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,11 +9,11 @@ from .. import registry
 from ..experiments import Trial, design, profiles
 from ..experiments.designs import SCENARIO
 from ..experiments.spec import canonical
+from .cells import GOAL
 from .claims import Claim, load
 
 CHANGES = ("design", "amount", "box", "crafting")  # what ``means`` call the changes of a cell, in their order; "": none
 MEASURES = ("success", "clean accuracy")
-GOAL = ("pair", "size", "pattern", "inner")  # values of an attack that decide which images are its goal
 
 
 def designed(claim: Claim) -> bool:
@@ -71,7 +71,7 @@ def _made(attack: str, changes: tuple[str, ...], defence: str, profile: str, cou
 def _goal(trial: Trial) -> str:
     """What two trials of one seed have in common if a clean control serves both."""
     spec = trial.describe()
-    attack = {key: value for key, value in spec.pop("attack").items() if key in ("name", *GOAL)}
+    attack = {key: value for key, value in spec.pop("attack").items() if key in ("name", "inner", *GOAL)}
     return canonical([attack, {key: value for key, value in spec.items() if key not in ("attacker", "seed")}])
 
 

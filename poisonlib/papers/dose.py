@@ -128,6 +128,7 @@ class Curve:
 def fit(doses, rates) -> Curve:
     """Logistic regression by scipy; the unit is the trial, each a hit or a miss or a rate in [0, 1].
 
+    Trials count as independent. Where all doses have the same seeds, and so the same goals, the band is too narrow between them.
     Rates spread otherwise than hits do, so their spread is estimated (quasi-binomial, Pearson; McCullagh & Nelder 1989, 4.5) and
     the band is Student's. Raises ValueError where no finite curve exists or nothing is left to judge it by.
     """

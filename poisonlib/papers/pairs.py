@@ -8,7 +8,8 @@ from .statistics import paired_difference
 
 
 def seed_by_seed(found: Mapping[Hashable, Sequence[Record]], against: Hashable):
-    """A pandas table, a row for each cell but ``against``: trials that it lost and gained, and the difference of success.
+    """A pandas table, a row for each cell but ``against``: trials that it lost and gained, and the difference of success. Several
+    starts of one seed share their goal, so their mean is one trial.
 
     ``found``: the records of each cell, all with the same seeds. The intervals are those of `statistics.paired_difference`, of each
     comparison alone and, where there are several, of all at once (Bonferroni's).
@@ -23,7 +24,7 @@ def seed_by_seed(found: Mapping[Hashable, Sequence[Record]], against: Hashable):
         if hits.keys() != base.keys():
             odd = sorted(hits.keys() ^ base.keys())[:3]
             raise ValueError(f"{name!r} and {against!r} differ in the trials (seed, start) {odd}; give cells with the same seeds")
-    rows = [_row([hits[trial] for trial in base], list(base.values()), len(hits_of)) for hits in hits_of.values()]
+    rows = [_row(_by_seed(hits), _by_seed(base), len(hits_of)) for hits in hits_of.values()]
     return pandas.DataFrame(rows, index=pandas.Index(list(hits_of)))
 
 
@@ -33,6 +34,14 @@ def _hits(name: Hashable, records: Sequence[Record]) -> dict[tuple[int, int], fl
     if len(hits) < len(records):
         raise ValueError(f"{name!r} has {len(records)} records of {len(hits)} trials (seed, start); give cells of one setting")
     return hits
+
+
+def _by_seed(hits: Mapping[tuple[int, int], float]) -> list[float]:
+    """The mean over starts, a seed after the other."""
+    starts: dict[int, list[float]] = {}
+    for (seed, _), rate in sorted(hits.items()):
+        starts.setdefault(seed, []).append(rate)
+    return [sum(rates) / len(rates) for rates in starts.values()]
 
 
 def _row(mine: list[float], base: list[float], comparisons: int) -> dict:

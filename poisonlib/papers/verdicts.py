@@ -16,17 +16,18 @@ from ..words import plural
 from .means import Mean
 from .printed import Printed, together
 
+TOO_SMALL = "paper too small to tell"
 CELL = {  # the words for a cell
     "agrees": "our rate is shown to lie within the margin of the printed value",
     "differs": "it is shown to lie outside, and the paper's count is not one that our trials lead one to expect",
-    "paper too small to tell": "it is shown to lie outside, but so few trials as the paper's would print such a value often enough",
-    "open": "more trials of ours are needed",
+    TOO_SMALL: "it is shown to lie outside, but the paper's count is not unlikely, and so few trials would seldom have told",
+    "open": "neither is shown",
 }
 FINDING = {  # the words for a sentence
     "holds": "our trials show it",
     "contradicted": "our trials show the opposite",
     "undecided": "our trials show neither",
-    "not tested": "the attack is not shown to beat its clean control, so there is nothing to defend against",
+    "not tested": "the undefended attack is not shown to beat its clean control, or the cells share fewer than two seeds",
 }
 
 
@@ -83,7 +84,7 @@ def _judged(asked: Asked, within: float, outside: float, count: float) -> CellVe
     value = "agrees" if within <= level else "differs" if outside <= level else "open"
     expected = "expected" if count > level else "unexpected"
     told = asked.paper.told(asked.ours.value, level)
-    word = "paper too small to tell" if value == "differs" and expected == "expected" else value
+    word = value if (value, expected) != ("differs", "expected") else TOO_SMALL if told < rules().told else "open"
     points = f"{100 * asked.margin:g} points of the printed {100 * asked.paper.value:.4g} %"
     says = {"agrees": f"is shown to lie within {points}", "differs": f"is shown not to lie within {points}"}
     near = says.get(value, f"may or may not lie within {points}")

@@ -58,7 +58,7 @@ def pgd(
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, " steps"]]:
     """Projected gradient ascent (Madry et al., section 2.1): images within ``eps`` of ``x`` and in [0, 1] that raise ``loss``, and
-    the loss before each step.
+    the loss before each step. Where ``x`` lies outside [0, 1], as after an augmentation's noise, it is brought into it.
 
     It begins at a random point of the ball and moves every pixel by ``step_size`` along the sign of its gradient. ``loss`` maps
     images to a mean or sum over them; ``generator`` is a stream on x's device.

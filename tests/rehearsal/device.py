@@ -153,7 +153,7 @@ class Rehearsal(TorchDispatchMode):
         if function is aten.copy_.default and arguments[0].device != arguments[1].device:
             blocking = not (len(arguments) > 2 and arguments[2]) and not named.get("non_blocking")
             self._crossing(function, arguments[1], blocking)
-        if function is aten._to_copy.default and source != target:
+        if function is aten._to_copy.default and source != target and target.type != "meta":
             self._crossing(function, arguments[0], not named.get("non_blocking"))
         self._check_generator(function, named.get("generator"), target.type)
 

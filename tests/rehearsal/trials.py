@@ -17,6 +17,7 @@ MATCHING = "gradient_matching(eps=48/255, poison_rate=0.04, steps=3, restarts=1,
 SMALL = {"steps": 3, "restarts": 1, "eval_samples": 2, "clean_images": 16, "poison_rate": 0.04}
 FEWER = {"metapoison": {"steps": 2, "ensemble": 1, "epochs": 1, "unrolled": 3, "dose": 0.1, "batch_size": 80}}
 NARROW = {"width": 4, "depth": 18}
+GROUP = models.load("resnet(depth=18, width=4, norm='group')")  # without BatchNorm, for DP-SGD
 MODELS = {
     "airbench": "airbench(width=8)",
     "cifar_resnet": "cifar_resnet(depth=8, width=4, shortcut='projection')",
@@ -83,8 +84,10 @@ def trials() -> dict[str, Trial]:
                 cell("patch(poison_rate=1.0)", **ours | {"data": FEW}) if name in SLOW else cell(MATCHING, **ours)
             )
     for name in steps.names():
-        if name != "dp_sgd" or importlib.util.find_spec("opacus"):
+        if name != "dp_sgd":
             found[f"step {name}"] = cell(defence=name)
+        elif importlib.util.find_spec("opacus"):
+            found[f"step {name}"] = cell(defence=name, model=GROUP)
     return found | {"attack patch": cell()} | _adaptive() | _recipes() | _origins()
 
 
@@ -95,7 +98,7 @@ def _early(name: str) -> augment.Augment:
 
 
 def _adaptive() -> dict[str, Trial]:
-    resnet, group = network("cifar_resnet"), models.load("resnet(depth=18, width=4, norm='group')")
+    resnet = network("cifar_resnet")
     kinds = {
         "surrogate, cutmix": ("surrogate", "cutmix", {}),
         "augmented, mixup and noise": ("augmented", "mixup(k=4) + laplace", {"model": resnet}),
@@ -104,7 +107,7 @@ def _adaptive() -> dict[str, Trial]:
         "augmented, noisy_sgd": ("augmented", "noisy_sgd", {"model": resnet}),
     }
     if importlib.util.find_spec("opacus"):
-        kinds["augmented, dp_sgd"] = ("augmented", "dp_sgd(noise=0.1)", {"model": group})
+        kinds["augmented, dp_sgd"] = ("augmented", "dp_sgd(noise=0.1)", {"model": GROUP})
     one = recipe(epochs=1)
     return {
         f"adaptive {name}": cell(MATCHING[:-1] + f", adaptive='{adaptive}')", defence, **{"recipe": one} | more)

@@ -17,7 +17,8 @@ from ._mean import Mean, Numbers
 class PairedHits(Mean):
     """``gained`` trials hit in the first arm alone, ``lost`` in the second, of ``trials``; the mean is that of first - second.
 
-    At the bound 0 the p-value is McNemar's mid-p, elsewhere that of Tango's score, which is McNemar's asymptotic one at 0.
+    At the bound 0 the p-value is McNemar's mid-p, elsewhere that of Tango's score, which is McNemar's asymptotic one at 0. Neither
+    is exact: where nearly all pairs are discordant, a test at 5 % errs in up to 7 % of cases at 12 trials, and in 9 % at 4.
     """
 
     name: ClassVar[str] = "paired hits (Tango)"
