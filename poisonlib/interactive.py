@@ -1,9 +1,11 @@
 """A digest of a class that a notebook or script defines, with all of the notebook that it refers to."""
 
 import ast
+import dis
 import functools
 import hashlib
 import inspect
+import sys
 import textwrap
 import types
 from collections.abc import Callable
@@ -53,6 +55,9 @@ class _Walk:
             return "set", *sorted(map(repr, thing))
         if isinstance(thing, dict):
             return "dict", *((self.visit(key), self.visit(value)) for key, value in thing.items())
+        if _is_array(thing):
+            content = repr(thing.tolist()).encode() if thing.dtype.hasobject else thing.tobytes()
+            return "array", str(thing.dtype), tuple(thing.shape), hashlib.sha256(content).hexdigest()
         if isinstance(thing, torch.Tensor):
             return "tensor", str(thing.dtype), tuple(thing.shape), hashlib.sha256(repr(thing.tolist()).encode()).hexdigest()
         return self._code(thing)
@@ -68,7 +73,7 @@ class _Walk:
             return type(thing).__name__, self.visit(inner), self._function(thing) if isinstance(thing, types.FunctionType) else ""
         owner = getattr(thing, "__module__", None)
         if not isinstance(thing, type | types.FunctionType):
-            return "object", self.visit(type(thing)), self.visit(dict(sorted(getattr(thing, "__dict__", {}).items())))
+            return "object", self.visit(type(thing)), self.visit(dict(sorted(_values(thing).items())))
         if owner != "__main__":
             return self._module(owner), thing.__qualname__
         return self._class(thing) if isinstance(thing, type) else self._function(thing)
@@ -83,7 +88,7 @@ class _Walk:
         return "class", *map(self.visit, cls.__bases__), *((name, self.visit(value)) for name, value in own.items())
 
     def _function(self, function: types.FunctionType):
-        names = sorted({name for code in _codes(function.__code__) for name in code.co_names} & function.__globals__.keys())
+        names = sorted({name for code in _codes(function.__code__) for name in _globals(code)} & function.__globals__.keys())
         cells = [cell.cell_contents for cell in function.__closure__ or () if not _is_empty(cell)]
         used = (self.visit(function.__globals__[name]) for name in names) if function.__module__ == "__main__" else ()
         return (
@@ -93,6 +98,23 @@ class _Walk:
             *map(self.visit, cells),
             *used,
         )
+
+
+def _is_array(thing) -> bool:
+    """Whether a value is NumPy's, which need not be imported to know."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(thing, numpy.ndarray | numpy.generic)
+
+
+def _values(thing) -> dict[str, object]:
+    """The attributes of an object, those in slots included."""
+    slots = [name for cls in type(thing).__mro__ for name in (cls.__dict__.get("__slots__") or ())]
+    return {name: getattr(thing, name) for name in slots if hasattr(thing, name)} | getattr(thing, "__dict__", {})
+
+
+def _globals(code: types.CodeType) -> set[str]:
+    """The global names that a function's byte code loads; names of attributes are none."""
+    return {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
 
 
 def _inside(thing):

@@ -77,6 +77,10 @@ REWRITTEN = {  # (digests of its code and of that before): it does what it did, 
         "97202cbe13e513834579cffc6e9dfca8dbf9be74faae3e2ddd2afe0c595e8a6d",
         "4cf5d5fc848d1db4b695f045df7a9b89f68ce03d5817756f379e199e45cefcdd",
     ),
+    f"{PACKAGE}.experiments.crafting": (
+        "603204f27a878064d6b8e49377e06593e69ab7b1408a5e8953fbf0d698e7f51c",
+        "a008eac26b49aa21776747e213fb310fa91582f917cecdd1f927f33698ec935c",
+    ),
     f"{PACKAGE}.experiments.validation": (
         "fb80583557406e5a4f3738764ee0eeecedd2bc25d767a0d493e766d86eca293f",
         "ed116b40574e6bfc7dfd4983186f4355a985f4937c6fe50b581a6b866e124a9c",

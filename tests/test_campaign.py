@@ -1,5 +1,6 @@
 """Campaigns: the order of the work, deadlines, what is expected and reached, and records from other machines."""
 
+import errno
 import functools
 import json
 import os
@@ -212,6 +213,74 @@ class TestCosts:
             Ledger.open().put(record)
         assert experiments.plan(table(2)).hours == pytest.approx((3 * 100 + 1000) / 3600)
         assert experiments.plan(table(2) + tiny(MATCHING)).hours is None
+
+
+class TestJobsThatWait:
+    def test_a_job_that_has_to_wait_is_not_begun_where_it_would_end_too_late(self):
+        now = [0.0]
+        jobs = breadth_first(tiny(trials=2))
+        schedule = Schedule(jobs, lambda trial: 3600.0, hours=1.5, clock=lambda: now[0])
+        schedule.postpone(schedule.take())
+        now[0] = 0.6 * 3600
+        assert schedule.take() is None, "neither the next nor the one that waits ends in time"
+        now[0] = 0.4 * 3600
+        assert schedule.take() == jobs[1] and schedule.take() == jobs[0] and schedule.insisted == {jobs[0][0]}
+
+    def test_a_schedule_that_was_stopped_hands_out_nothing_whatever_is_given_back(self):
+        schedule = Schedule(breadth_first(tiny(trials=3)), {}.get)
+        job = schedule.take()
+        schedule.stop()
+        schedule.postpone(job)
+        schedule.resume()
+        assert schedule.take() is None
+
+    def test_starts_of_one_cell_cost_alike(self):
+        first, second = (replace(tiny(trials=1)[0], start=start) for start in (0, 1))
+        costs = Costs([*known([first], 100.0), *known([second], 10.0)], CPU)
+        assert costs.expected(first) == costs.expected(second) == 55.0
+
+
+def test_a_repeat_that_diverges_leaves_no_result_of_other_code(outputs):
+    (trial,) = tiny(trials=1)
+    old = replace(known([trial])[0], code="0" * 32)
+    Ledger.open().put(old)
+
+    def diverges(*_, **__):
+        raise FloatingPointError("training diverged")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "run_trial", diverges)
+        with pytest.warns(UserWarning, match="1 of 1 trial failed without a result"):
+            found = run([trial], workers=0, again=True)
+    assert list(found) == [] and [each.reason for each in found.failures] == ["training diverged"]
+    assert Ledger.open().path(trial.key).with_suffix(".superseded").exists()
+
+
+def test_a_full_disk_for_networks_stops_the_run_at_its_first_trial(monkeypatch, outputs):
+    tried = []
+
+    def full(*_):
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("poisonlib.files.write_tensors", full)
+    with pytest.raises(RuntimeError, match=r"1 of 1 trial failed(.|\n)*No space left on device"):
+        run(tiny("patch(poison_rate=0.0)", trials=4), workers=0)
+    assert len(tried) == 1
+
+
+def test_networks_on_different_poisons_are_different_networks():
+    """What the attacker has decides the poison, and so the victim."""
+    how = dict(attack="bullseye_polytope", defence=["none", "spectral_signatures"], trials=1)
+    every = [
+        t
+        for attacker in ("white box", "grey box", ["convnet(width=8)"])
+        for t in experiments.grid("transfer", "quick", attacker=attacker, **how)
+    ]
+    pairs = {(digest(provenance.craft(trial)), digest(provenance.victim(trial))) for trial in every}
+    assert len(pairs) == len({craft for craft, _ in pairs}) == len({victim for _, victim in pairs}) == 3
+    clean = experiments.grid("transfer", "quick", attack="bullseye_polytope(poison_rate=0)", trials=1)
+    assert all("attacker" not in provenance.victim(trial) for trial in [*clean, *tiny()])
 
 
 class TestRunWithADeadline:

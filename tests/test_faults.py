@@ -304,8 +304,8 @@ class TestSharing:
     def test_so_does_a_worker(self, monkeypatch):
         table, asked, replies = tiny(trials=2), [], queue.SimpleQueue()
 
-        def ask(_, job):
-            asked.append((job["spec"]["seed"], job["wait"]))
+        def ask(_, trial, *, keep, again, wait):
+            asked.append((trial.seed, wait))
             return {"busy": True} if asked[-1] == (200, False) else {"seconds": 1.0}
 
         monkeypatch.setattr(Worker, "ask", ask)

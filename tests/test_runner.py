@@ -125,11 +125,26 @@ class TestBrokenWorkers:
         worker = workers.Worker("cpu", Ledger(tmp_path))
         worker.command = [sys.executable, "-c", "input(); input(); print('{}', flush=True)"]
         try:
-            assert worker.ask({"spec": {}}) == {}
+            assert worker.ask(tiny(trials=1)[0]) == {}
             worker.process.wait(timeout=60)
-            assert worker.ask({"spec": {}}) == {}
+            assert worker.ask(tiny(trials=1)[0]) == {}
         finally:
             worker.stop()
+
+    def test_a_trial_whose_code_cannot_be_told_is_an_error_and_not_lost(self, tmp_path, monkeypatch):
+        def edited(trial):
+            raise RuntimeError("mine.py was edited after this process imported it")
+
+        monkeypatch.setattr(workers.provenance, "code", edited)
+        worker, replies, table = workers.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), tiny(trials=2)
+        worker.serve(Schedule(breadth_first(table), {}.get), replies)
+        answered = list(iter(replies.get, None))
+        assert [trial for trial, _ in answered] == table and all("mine.py was edited" in reply["error"] for _, reply in answered)
+
+    def test_no_process_begins_after_the_worker_was_stopped(self, tmp_path):
+        worker = workers.Worker("cpu", Ledger(tmp_path))
+        worker.stop()
+        assert "the run is being stopped" in worker.ask(tiny(trials=1)[0])["error"] and worker.process is None
 
     def test_one_reply_for_each_job(self, tmp_path):
         worker, replies, table = workers.Worker("cpu", Ledger(tmp_path)), queue.SimpleQueue(), tiny(trials=3)
@@ -150,7 +165,7 @@ def test_workers_keep_memory_between_batches_unless_the_user_has_set_otherwise(s
     worker = workers.Worker("cpu", Ledger(tmp_path))
     worker.command = [sys.executable, "-c", "import json, os; input(); input(); print(json.dumps(dict(os.environ)))"]
     try:
-        found = worker.ask({"spec": {}})
+        found = worker.ask(tiny(trials=1)[0])
     finally:
         worker.stop()
     assert found["MALLOC_TRIM_THRESHOLD_"] == (set_by_user or str(256 * 2**20))

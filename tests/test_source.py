@@ -58,6 +58,9 @@ CHANGES = {  # what a method uses: the definition, with @ for what changes, and 
         "    def __call__(self):\n        return self.a * self.__wrapped__()\ndef inner():\n    return 1\nlevel = Times(inner, @)",
         "x * level()",
     ),
+    "array": ("LEVELS = numpy.array([1, @])", "x * float(LEVELS[1])"),
+    "array of objects": ("LEVELS = numpy.array([None, @], dtype=object)", "x * LEVELS[1]"),
+    "slots": ("class Box:\n    __slots__ = ('a',)\n    def __init__(self, a):\n        self.a = a\nbox = Box(@)", "x * box.a"),
     "static method": ("class Box:\n    @staticmethod\n    def a():\n        return @", "x * Box.a()"),
     "class method": ("class Box:\n    @classmethod\n    def a(cls):\n        return @", "x * Box.a()"),
     "bound method": ("class Box:\n    def a(self):\n        return @\nlevel = Box().a", "x * level()"),
@@ -120,6 +123,12 @@ def test_what_a_class_of_a_script_uses_is_part_of_its_code(kind, digest):
     one, same, other = (HEAD + re.sub("@(?![a-z])", value, definition) + BODY.replace("USE", use) for value in ("1", "1", "2"))
     # `python -c` keeps no source, so byte code decides; notebooks and scripts have theirs, see test_outside.py
     assert digest(one) == digest(same) != digest(other)
+
+
+def test_a_value_with_the_name_of_an_attribute_that_is_used_is_no_part_of_a_class(digest):
+    code = "class Box:\n    def __init__(self):\n        self.level = 3\nbox = Box()\nlevel = @"
+    one, other = (HEAD + code.replace("@", value) + BODY.replace("USE", "x * box.level") for value in ("1", "2"))
+    assert digest(one) == digest(other)
 
 
 def test_a_decorator_of_a_method_is_part_of_its_class(digest):

@@ -1,6 +1,7 @@
 """One trial of a run: run here unless another process has recorded it meanwhile, or is at it or at what it needs."""
 
 import contextlib
+import errno
 import math
 
 import torch
@@ -15,6 +16,8 @@ from .parts import UNPOISONED, parts
 from .record import Record
 from .spec import Trial
 from .trial import failure, run_trial
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # of a disk on which networks and crafts cannot be kept
 
 
 def attempt(
@@ -38,8 +41,8 @@ def attempt(
             if not (reply or wait or all(stack.enter_context(cache.claimed(each)) for each in _lacking(trial, keep, cache))):
                 return {"busy": True}
             reply = reply or _run(trial, device, cache, ledger, keep)
-        except Exception:
-            reply = {"error": failure(trial.describe())}
+        except Exception as error:
+            reply = {"error": failure(trial.describe())} | ({"fatal": True} if getattr(error, "errno", None) in FULL else {})
         if "error" not in reply:  # who comes later finds the record, under whichever lock
             with contextlib.suppress(OSError):
                 lock.unlink()
@@ -76,6 +79,8 @@ def _run(trial: Trial, device: torch.device, cache: Cache, ledger: Ledger, keep:
     outcome = _outcome(trial, device, cache, keep)
     try:
         if isinstance(outcome, Failure):
+            with contextlib.suppress(FileNotFoundError):  # of other code or data: no result of today's
+                ledger.path(trial.key).replace(ledger.path(trial.key).with_suffix(".superseded"))
             failures.put(ledger, outcome)
             return {"failed": outcome.reason}
         ledger.put(outcome)

@@ -40,8 +40,10 @@ class Cache:
 
         A process that needs the same content meanwhile waits for this one. With ``keep=False`` nothing is written or waited for.
         """
+        if (content := self.kept(identity)) is not None:
+            return content
         with self._locked(identity) if keep else contextlib.nullcontext():
-            content = self.kept(identity)
+            content = self.kept(identity) if keep else None
             if content is None:
                 content = make()
                 if keep:

@@ -111,7 +111,8 @@ class Campaign:
         jobs, _ = outstanding(self.trials, ledger, self.again)
         if not jobs:
             return "nothing is left to run"
-        workers = max(1, ray.slots(place) if ray else len(devices(place, self.workers, len(jobs))))  # none: this process
+        slots = ray.slots(place) if ray else len(devices(place, self.workers, len(jobs)))
+        workers = max(1, slots if self.workers is None else min(slots, self.workers))  # none: this process
         if self.hours is None:
             return f"{plural(len(jobs), 'trial')} to run with {plural(workers, 'worker')}"
         how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {plural(workers, 'worker')}"

@@ -86,6 +86,8 @@ class Ray:
 
         With a deadline no trial waits for a worker, since it is not known when it would start.
         """
+        if workers is not None:
+            check.whole("workers", workers, 1)
         ray, ahead = _library(), AHEAD if schedule.endless else 1
         work = _Work(self, place, luggage(trial for trial, _ in schedule.left))
         try:

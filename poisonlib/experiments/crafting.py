@@ -109,7 +109,10 @@ def _transfer(trial: Trial, known: ThreatModel, poison: Poison, goal: Goal, cach
         return None
     judge = replace(known, surrogates=(held_out(trial, known.train, cache),), defence=Pipeline(), step=None)
     base = Poison(poison.ids, known.train.pixels(known.train.positions(poison.ids)))
-    return tuple(round(trial.attack.objective(judge, each, goal, trial.seed), 6) for each in (poison, base))
+    found = [trial.attack.objective(judge, each, goal, trial.seed) for each in (poison, base)]
+    if not all(map(math.isfinite, found)):
+        raise FloatingPointError(f"the objective of {registry.label(trial.attack)} on the held-out network is {found[0]}")
+    return tuple(round(each, 6) for each in found)
 
 
 def _packed(crafted: Crafted) -> Content:

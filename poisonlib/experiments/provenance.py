@@ -67,7 +67,8 @@ def victim(trial: Trial) -> dict:
     attack = () if trial.attack.clean else (trial.attack,)
     identity = _training(trial, trial.defence, attack)
     start = {"start": trial.start} if trial.start else {}
-    return identity | {"attack": trial.describe()["attack"] if attack else None} | start
+    poison = {"attack": trial.describe()["attack"]} | _attacker(trial) if attack else {"attack": None}
+    return identity | poison | start
 
 
 def surrogate(trial: Trial, wanted: Surrogate) -> dict:
@@ -89,9 +90,13 @@ def unpoisoned(trial: Trial) -> dict:
 def craft(trial: Trial) -> dict:
     """All that decides the poison: the defence only if the attacker knows it."""
     identity = _training(trial, trial.known_defence, (trial.attack,))
-    identity |= {"attack": trial.describe()["attack"], "craft": True, "content": content(trial)}
+    return identity | {"attack": trial.describe()["attack"], "craft": True, "content": content(trial)} | _attacker(trial)
+
+
+def _attacker(trial: Trial) -> dict:
+    """The attacker's surrogates, where they start from anything else than the victim does."""
     surrogates = [surrogate(trial, wanted) for wanted in trial.attack.surrogates] if trial.attacker else []
-    return identity | ({"attacker": surrogates} if surrogates else {})
+    return {"attacker": surrogates} if surrogates else {}
 
 
 def extractor(extractor: Extractor, numerics: Numerics) -> dict:

@@ -99,8 +99,10 @@ def _warn_of(wrong: dict[str, str], total: int, again: bool) -> None:
 
 def _prepare(ledger: Ledger) -> None:
     """Raises OSError where results could not be written; and sweeps what killed processes left."""
-    for folder in (ledger.root, paths.outputs()):
+    there = [folder for folder in (ledger.root / "locks", Cache.open().root) if folder.exists()]
+    for folder in (ledger.root, paths.outputs(), *there):
         files.check_writable(folder)
+    for folder in (ledger.root, paths.outputs()):
         files.sweep(folder)
 
 
@@ -132,7 +134,7 @@ def _followed(replies: Iterator[Reply], total: int, schedule: Schedule, costs: C
             if "error" in reply:
                 errors.append(reply["error"])
             if reply.get("fatal"):
-                schedule.left.clear()
+                schedule.stop()
             bar.advance(reply.get("seconds", 0.0))
         return errors, bar.n
 
@@ -170,6 +172,9 @@ def _side_by_side(schedule: Schedule, device: torch.device, ledger: Ledger, agai
         for _ in crew:
             yield from iter(replies.get, None)  # each of them puts None when it ends
     finally:
+        schedule.stop()
+        for worker in crew:
+            worker.stopped = True
         for worker in crew:
             worker.stop()
 

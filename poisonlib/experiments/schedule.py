@@ -104,7 +104,7 @@ class Costs:
 
 def _groups(trial: Trial) -> tuple[Hashable, Hashable]:
     """The trials that cost as much as this one: first those of its cell, then those of its kind."""
-    return replace(trial, seed=0), (*_setup(trial), bool(trial.attack.surrogates), bool(trial.defence.filter))
+    return replace(trial, seed=0, start=0), (*_setup(trial), bool(trial.attack.surrogates), bool(trial.defence.filter))
 
 
 def _setup(trial: Trial) -> tuple[Hashable, ...]:
@@ -127,6 +127,7 @@ class Schedule:
         self.lock = threading.Lock()
         self.places = {trial: place for place, (trial, _) in enumerate(jobs)}
         self.late, self.insisted = [], set()  # jobs that have to wait for others; trials that were handed out although they have to
+        self.stopped = False
 
     def postpone(self, job: Job) -> None:
         """Take back a job that has to wait for what another process is making. It is handed out again once another has finished."""
@@ -138,6 +139,11 @@ class Schedule:
         with self.lock:
             if self.late:
                 self.left, self.late = sorted(self.left + self.late, key=lambda job: self.places[job[0]]), []
+
+    def stop(self) -> None:
+        """Hand out no further job."""
+        with self.lock:
+            self.stopped = True
 
     @property
     def endless(self) -> bool:
@@ -151,13 +157,19 @@ class Schedule:
         that have to wait, the first of them is handed out, and its trial is among the ``insisted``.
         """
         with self.lock:
+            if self.stopped:
+                return None
             now = self.clock()
             for place, (trial, _) in enumerate(self.left):
                 if trial.seed != self.left[0][0].seed:
                     break
-                if now < self.deadline and now + (self.expected(trial) or 0) <= self.deadline:
+                if self._fits(trial, now):
                     return self.left.pop(place)
-            if not self.late or now >= self.deadline:
-                return None
-            self.insisted.add(self.late[0][0])
-            return self.late.pop(0)
+            for place, (trial, _) in enumerate(self.late):
+                if self._fits(trial, now):
+                    self.insisted.add(trial)
+                    return self.late.pop(place)
+            return None
+
+    def _fits(self, trial: Trial, now: float) -> bool:
+        return now < self.deadline and now + (self.expected(trial) or 0) <= self.deadline

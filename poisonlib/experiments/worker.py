@@ -16,6 +16,7 @@ import torch
 from . import provenance
 from .attempt import attempt
 from .cache import Cache
+from .environment import commit
 from .ledger import Ledger
 from .spec import Trial
 from .trial import failure
@@ -29,6 +30,7 @@ def main(device: str, ledger: str) -> None:
     jobs = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     luggage = json.loads(jobs.get())
+    commit()  # of the code that this process imported, whatever is checked out later
     while True:
         answer = _answer(json.loads(jobs.get()), torch.device(device), Ledger(Path(ledger)), luggage)
         print(json.dumps(answer), file=reply, flush=True)

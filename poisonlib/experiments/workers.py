@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 
 import torch
@@ -74,14 +75,14 @@ class Worker:
     def __init__(self, device: str, ledger: Ledger, luggage: str = "", again: bool = False):
         self.command = [sys.executable, "-m", f"{__package__}.worker", device, str(ledger.root.resolve())]
         self.luggage, self.again, self.process, self.stopped = luggage, again, None, False
+        self.beginning = threading.Lock()  # so that no process begins after `stop`
 
     def serve(self, schedule: Schedule, replies: queue.SimpleQueue) -> None:
         """Take jobs until there are none, and put (trial, reply) for each; at the end put None."""
         try:
             while not self.stopped and (job := schedule.take()):
                 trial, keep = job
-                how = {"keep": keep, "again": self.again, "wait": trial in schedule.insisted}
-                reply = self.ask({"spec": trial.describe(), "code": provenance.code(trial), **how})
+                reply = self.ask(trial, keep=keep, again=self.again, wait=trial in schedule.insisted)
                 if "busy" in reply:
                     schedule.postpone(job)
                 else:
@@ -90,19 +91,26 @@ class Worker:
         finally:
             replies.put(None)
 
-    def ask(self, job: dict) -> dict:
-        """The reply to a job. Any failure is a reply with an ``error``, and the next job then gets a new process."""
+    def ask(self, trial: Trial, **how: bool) -> dict:
+        """The reply to a trial, to be run as `attempt` says. Any failure is a reply with an ``error``, and the next trial then gets
+        a new process.
+        """
         try:
-            return self._exchange(job)
+            return self._exchange({"spec": trial.describe(), "code": provenance.code(trial), **how})
         except Exception:
             self._end()
-            return {"error": failure(job["spec"])}
+            return {"error": failure(trial.describe())}
 
     def _exchange(self, job: dict) -> dict:
-        """Raises RuntimeError if the process dies, OSError if none can be started, ValueError if its reply is cut off."""
-        if self.process is None or self.process.poll() is not None:
-            self._end()
-            self.process = self._start()
+        """Raises RuntimeError if the process dies or may not begin, OSError if none can be started, ValueError if its reply is cut
+        off.
+        """
+        with self.beginning:
+            if self.stopped:
+                raise RuntimeError("the run is being stopped")
+            if self.process is None or self.process.poll() is not None:
+                self._end()
+                self.process = self._start()
         reply = ""
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(job) + "\n")
@@ -128,8 +136,9 @@ class Worker:
 
     def stop(self) -> None:
         """End the process, and take no further job."""
-        self.stopped = True
-        self._end()
+        with self.beginning:
+            self.stopped = True
+            self._end()
 
     def _end(self) -> None:
         process, self.process = self.process, None
