@@ -118,7 +118,9 @@ def retell(name: str) -> None:
             if not (ours and theirs) or ours.cell_type != theirs.cell_type or _code(ours) != _code(theirs):
                 raise ValueError(f"{path} is of other code: python -m tests.refresh_notebooks --run {path.parts[-3]} {name}")
             if ours.cell_type == "markdown":
-                theirs.source, theirs.attachments = ours.source, ours.get("attachments", {})
+                theirs.source = ours.source
+                theirs.pop("attachments", None)
+                theirs.update({"attachments": ours.attachments} if "attachments" in ours else {})
         nbformat.write(copy, path)
 
 
