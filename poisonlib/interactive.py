@@ -107,8 +107,9 @@ def _is_array(thing) -> bool:
 
 
 def _values(thing) -> dict[str, object]:
-    """The attributes of an object, those in slots included."""
-    slots = [name for cls in type(thing).__mro__ for name in (cls.__dict__.get("__slots__") or ())]
+    """The attributes of an object. Those in slots count where the notebook defines them: elsewhere they may be caches."""
+    mine = [vars(cls).items() for cls in type(thing).__mro__ if cls.__module__ == "__main__"]
+    slots = [name for items in mine for name, value in items if isinstance(value, types.MemberDescriptorType)]
     return {name: getattr(thing, name) for name in slots if hasattr(thing, name)} | getattr(thing, "__dict__", {})
 
 

@@ -78,7 +78,7 @@ REWRITTEN = {  # (digests of its code and of that before): it does what it did, 
         "4cf5d5fc848d1db4b695f045df7a9b89f68ce03d5817756f379e199e45cefcdd",
     ),
     f"{PACKAGE}.experiments.crafting": (
-        "603204f27a878064d6b8e49377e06593e69ab7b1408a5e8953fbf0d698e7f51c",
+        "a5b6e695f144ec95c92d05f3416507607393c077e3b6f2d2ddce3461102dc68d",
         "a008eac26b49aa21776747e213fb310fa91582f917cecdd1f927f33698ec935c",
     ),
     f"{PACKAGE}.experiments.validation": (

@@ -1,6 +1,7 @@
 """The command line: what it says, what it refuses, its exit status."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -8,13 +9,14 @@ import sys
 
 import pytest
 import torch
+from nbclient.exceptions import DeadKernelError
 
 import poisonlib
-from poisonlib import cli, experiments, notebooks, paths, training
+from poisonlib import cli, data, doctor, experiments, notebooks, paths, training
 from poisonlib.commands import work
 from poisonlib.experiments import Ledger, provenance
 from poisonlib.experiments.crafting import images
-from poisonlib.experiments.environment import environment
+from poisonlib.experiments.environment import choose, environment
 from poisonlib.experiments.spec import digest
 from poisonlib.selection import select
 
@@ -354,6 +356,47 @@ def test_a_notebook_that_fails_gives_status_1(capsys, monkeypatch, tmp_path):
     status, _, err = run(capsys, "run", "strong_augmentation_figure2", "data=cifar(classes=10)")
     assert status == 1
     assert "FileNotFoundError" in err and "1 failed: strong_augmentation_figure2" in err
+
+
+def test_a_kernel_that_dies_costs_its_notebook_alone(capsys, monkeypatch):
+    def dying(name, values):
+        if name == "00_tour":
+            raise DeadKernelError("Kernel died")
+        return name
+
+    monkeypatch.setattr(notebooks, "execute", dying)
+    status, out, err = run(capsys, "run", "00_tour", "strong_augmentation_figure2")
+    assert status == 1 and "its kernel died" in err and "1 failed: 00_tour" in err and "-> strong_augmentation_figure2" in out
+
+
+def test_modules_in_the_working_folder_are_found_unless_python_is_told_not_to(tmp_path):
+    (tmp_path / "mine_in_here.py").write_text("from poisonlib.augment.flip import Flip\n")
+    code = "import sys; sys.path[:] = [p for p in sys.path if p]; from poisonlib import cli, registry; cli.main(['list']); "
+    code += "registry.imported('mine_in_here.Flip')"
+    run_in = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
+    assert run_in([sys.executable, "-c", code]).returncode == 0
+    told = run_in([sys.executable, "-P", "-c", code], env=os.environ | {"PYTHONPATH": str(paths.checkout())})
+    assert "mine_in_here.Flip cannot be imported" in told.stderr
+
+
+def test_a_damaged_data_set_does_not_keep_the_doctor_from_the_others(monkeypatch):
+    load = data.load
+
+    def damaged(choice, split):
+        if choice.startswith("cifar"):
+            raise ValueError("MD5 is 0, not 1")
+        return load("digits", "test", limit=40)
+
+    monkeypatch.setattr("poisonlib.data.load", damaged)
+    found = doctor.facts()["data sets"]
+    assert found["cifar(classes=10)"] == "damaged: MD5 is 0, not 1" and found["digits"] == len(load("digits", "test", limit=40))
+
+
+def test_a_device_may_be_torchs_own():
+    assert choose(torch.device("cpu")) == choose("cpu") == torch.device("cpu")
+    for name in ("cpu:0", "cuda:x", "tpu"):
+        with pytest.raises(ValueError, match=f"device='{name}': choose auto, cpu, cuda or cuda:N"):
+            choose(name)
 
 
 def test_a_reader_that_has_read_enough_is_no_error():

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from poisonlib import attacks, data, experiments, models, paths, training
+from poisonlib.attacks.gradient_matching import GradientMatching
 from poisonlib.experiments import crafting, provenance
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.record import CraftReport, Record
@@ -99,6 +100,14 @@ def test_it_comes_back_from_the_cache_and_the_record_from_its_file(outputs):
     (again,) = run(trial)
     assert again.craft == record.craft and again.measured() == record.measured()
     assert isinstance(again.craft.held_out, tuple)
+
+
+def test_a_misalignment_that_is_no_number_there_is_a_failure_and_no_record(monkeypatch):
+    values = iter([0.5, 0.4, float("nan")])  # on the surrogate; on the held-out network, poisoned and unpoisoned
+    monkeypatch.setattr(GradientMatching, "objective", lambda *_: next(values))
+    with pytest.warns(UserWarning, match="on the held-out network is not a finite number"):
+        found = run(tiny(BASIC))
+    assert list(found) == [] and len(found.failures) == 1
 
 
 def test_attacks_that_optimise_nothing_and_public_weights_have_none(outputs):

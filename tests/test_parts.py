@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from poisonlib import experiments, training
 from poisonlib.experiments import Ledger, cluster, provenance, run, tasks
 from poisonlib.experiments.parts import Handed, Part, parts
 from poisonlib.experiments.plan import _hours
-from poisonlib.experiments.schedule import breadth_first
+from poisonlib.experiments.schedule import Schedule, breadth_first
 
 from .test_runner import MATCHING, TINY, tiny
 
@@ -105,3 +106,5 @@ def test_nonsense_is_refused_before_anything_runs(how, says):
         run(tiny(), **how)
     with pytest.raises(ValueError, match="per_gpu=0"):
         cluster.Ray(per_gpu=0)
+    with pytest.raises(ValueError, match="workers=0: choose a whole number of at least 1"):
+        next(cluster.Ray().replies(Schedule([], {}.get), torch.device("cpu"), Ledger.open(), 0))

@@ -13,6 +13,7 @@ from poisonlib import cli, data, experiments, models, training
 from poisonlib.experiments import Extractor, Trial, crafting, networks
 from poisonlib.experiments.cache import Cache
 from poisonlib.experiments.extractor import read
+from poisonlib.experiments.networks import images
 from poisonlib.experiments.robustness import robust_accuracy
 from poisonlib.experiments.validation import validate
 from poisonlib.rng import derive, stream
@@ -96,6 +97,17 @@ def test_robust_accuracy_without_an_attack_is_accuracy_and_falls_with_its_budget
         robust_accuracy(ROBUST, training.Numerics(), limit=0)
     small, large = (robust_accuracy(ROBUST, training.Numerics(), eps=eps, limit=40) for eps in (EPS / 4, 3 * EPS))
     assert small[1] == large[1] == 40 and small[0] > large[0]
+
+
+def test_robust_accuracy_normalises_as_the_extractor_did_whatever_its_test_images_would(monkeypatch):
+    plain, load = robust_accuracy(ROBUST, training.Numerics(), eps=EPS, steps=2), images
+
+    def otherwise(choice, split, device):
+        found = load(choice, split, device)
+        return dataclasses.replace(found, mean=(0.9,), std=(0.05,)) if split == "test" else found
+
+    monkeypatch.setattr("poisonlib.experiments.robustness.images", otherwise)
+    assert robust_accuracy(ROBUST, training.Numerics(), eps=EPS, steps=2) == plain
 
 
 def test_it_is_pretrained_once_for_all_trials_variants_and_boxes(monkeypatch):

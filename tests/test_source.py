@@ -60,6 +60,10 @@ CHANGES = {  # what a method uses: the definition, with @ for what changes, and 
     ),
     "array": ("LEVELS = numpy.array([1, @])", "x * float(LEVELS[1])"),
     "array of objects": ("LEVELS = numpy.array([None, @], dtype=object)", "x * LEVELS[1]"),
+    "one private slot": (
+        "class Box:\n    __slots__ = '__a'\n    def __init__(self, a):\n        self.__a = a\nbox = Box(@)",
+        "x * box._Box__a",
+    ),
     "slots": ("class Box:\n    __slots__ = ('a',)\n    def __init__(self, a):\n        self.a = a\nbox = Box(@)", "x * box.a"),
     "static method": ("class Box:\n    @staticmethod\n    def a():\n        return @", "x * Box.a()"),
     "class method": ("class Box:\n    @classmethod\n    def a(cls):\n        return @", "x * Box.a()"),
@@ -123,6 +127,15 @@ def test_what_a_class_of_a_script_uses_is_part_of_its_code(kind, digest):
     one, same, other = (HEAD + re.sub("@(?![a-z])", value, definition) + BODY.replace("USE", use) for value in ("1", "1", "2"))
     # `python -c` keeps no source, so byte code decides; notebooks and scripts have theirs, see test_outside.py
     assert digest(one) == digest(same) != digest(other)
+
+
+def test_what_an_object_of_another_package_remembers_is_no_part_of_a_class(digest):
+    code = "import pathlib\nroot = pathlib.Path('a') / 'b'\n@"
+    fresh, used = (
+        HEAD + code.replace("@", use) + BODY.replace("USE", "x * len(root.parts)")
+        for use in ("", "str(root), hash(root), root.parts")
+    )
+    assert digest(fresh) == digest(used)
 
 
 def test_a_value_with_the_name_of_an_attribute_that_is_used_is_no_part_of_a_class(digest):

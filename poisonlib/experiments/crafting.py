@@ -111,7 +111,7 @@ def _transfer(trial: Trial, known: ThreatModel, poison: Poison, goal: Goal, cach
     base = Poison(poison.ids, known.train.pixels(known.train.positions(poison.ids)))
     found = [trial.attack.objective(judge, each, goal, trial.seed) for each in (poison, base)]
     if not all(map(math.isfinite, found)):
-        raise FloatingPointError(f"the objective of {registry.label(trial.attack)} on the held-out network is {found[0]}")
+        raise FloatingPointError(f"the objective of {registry.label(trial.attack)} on the held-out network is not a finite number")
     return tuple(round(each, 6) for each in found)
 
 

@@ -48,9 +48,9 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def choose(device: str = "auto") -> torch.device:
+def choose(device: str | torch.device = "auto") -> torch.device:
     """A device by name; ``"auto"`` is CUDA where there is one, else the CPU. Raises ValueError for a device that is not here."""
-    device = str(device)  # a torch.device will do
+    device = str(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
