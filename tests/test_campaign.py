@@ -89,12 +89,23 @@ class TestOrder:
     def test_is_by_seed_then_filters_last_then_as_in_the_grid(self):
         none, filtered, mixup = (table()[start : start + 3] for start in (0, 3, 6))
         expected = [trial for seed in range(3) for trial in (none[seed], mixup[seed], filtered[seed])]
-        assert [trial for trial, _ in breadth_first(table())] == expected
-        assert [trial for trial, _ in breadth_first(table() + table())] == expected, "each trial once"
+        assert [job.trial for job in breadth_first(table())] == expected
+        assert [job.trial for job in breadth_first(table() + table())] == expected, "each trial once"
+
+    def test_takes_one_seed_of_every_cell_at_a_time_whichever_seeds_they_are(self):
+        none, late = tiny(trials=3), [replace(trial, seed=trial.seed + 200) for trial in tiny(defence=["mixup"], trials=2)]
+        expected = [none[0], late[0], none[1], late[1], none[2]]
+        assert [job.trial for job in breadth_first([*none, *late])] == expected
+        assert [job.round for job in breadth_first([*none, *late])] == [0, 0, 1, 1, 2]
+        assert [job.round for job in breadth_first([none[2], *late[::-1]])] == [0, 0, 1], "of the trials that are wanted"
+
+    def test_counts_several_victims_of_a_goal_as_one_seed(self):
+        again = [replace(trial, start=1) for trial in tiny(trials=2)]
+        assert [job.round for job in breadth_first([*tiny(trials=2), *again])] == [0, 0, 1, 1]
 
     def test_only_victims_that_a_filter_wants_are_kept(self):
-        assert [keep for _, keep in breadth_first(table(1))] == [True, False, False]
-        assert [keep for _, keep in breadth_first(tiny(defence=["none", "mixup"], trials=1))] == [False, False]
+        assert [job.keep for job in breadth_first(table(1))] == [True, False, False]
+        assert [job.keep for job in breadth_first(tiny(defence=["none", "mixup"], trials=1))] == [False, False]
 
     def test_of_what_is_outstanding_leaves_out_what_is_recorded(self):
         ledger = Ledger.open()
@@ -102,8 +113,8 @@ class TestOrder:
             ledger.put(record)
         ledger.put(invent.record(table()[1], 1, code="other"))
         jobs, stale = outstanding(table(2), ledger)
-        assert [trial.seed for trial, _ in jobs] == [1, 1] and stale[table()[1].key] == provenance.OTHER_CODE
-        assert table()[1] in [trial for trial, _ in outstanding(table(2), ledger, again=True)[0]]
+        assert [job.trial.seed for job in jobs] == [1, 1] and stale[table()[1].key] == provenance.OTHER_CODE
+        assert table()[1] in [job.trial for job in outstanding(table(2), ledger, again=True)[0]]
 
 
 class TestSchedule:
@@ -123,8 +134,8 @@ class TestSchedule:
     def test_a_long_job_holds_back_later_seeds_but_not_shorter_jobs_of_its_own(self):
         none, filtered, mixup = table(2)[0::2]
         schedule = Schedule(breadth_first(table(2)), {none: 9999.0, mixup: 100.0, filtered: 100.0}.get, 1.0, Clock())
-        assert [trial for trial, _ in iter(schedule.take, None)] == [mixup, filtered]
-        assert [trial.seed for trial, _ in schedule.left] == [0, 1, 1, 1]
+        assert [job.trial for job in iter(schedule.take, None)] == [mixup, filtered]
+        assert [job.trial.seed for job in schedule.left] == [0, 1, 1, 1]
 
     def test_tries_what_it_knows_nothing_of_but_not_after_the_deadline(self):
         clock = Clock()
@@ -149,7 +160,7 @@ class TestSchedule:
         schedule = Schedule(jobs, {}.get, 1.0, clock)
         for _ in jobs:
             schedule.postpone(schedule.take())
-        assert schedule.take() == jobs[0] and schedule.insisted == {jobs[0][0]}
+        assert schedule.take() == jobs[0] and schedule.insisted == {jobs[0].trial}
         clock.now = 3600.0
         assert schedule.take() is None
 
@@ -224,7 +235,7 @@ class TestJobsThatWait:
         now[0] = 0.6 * 3600
         assert schedule.take() is None, "neither the next nor the one that waits ends in time"
         now[0] = 0.4 * 3600
-        assert schedule.take() == jobs[1] and schedule.take() == jobs[0] and schedule.insisted == {jobs[0][0]}
+        assert schedule.take() == jobs[1] and schedule.take() == jobs[0] and schedule.insisted == {jobs[0].trial}
 
     def test_a_schedule_that_was_stopped_hands_out_nothing_whatever_is_given_back(self):
         schedule = Schedule(breadth_first(tiny(trials=3)), {}.get)
@@ -367,7 +378,7 @@ def test_ctrl_c_loses_only_the_trials_in_progress(outputs, monkeypatch):
 class TestStanding:
     def test_counts_cells(self):
         trials = table(4)
-        missing = [trial for trial, _ in breadth_first(trials)][7:]
+        missing = [job.trial for job in breadth_first(trials)][7:]
         standing = Standing.of(trials, missing)
         assert sorted(standing.cells) == [(2, 4), (2, 4), (3, 4)]
         assert (standing.balanced, standing.ahead, standing.complete) == (2, 1, False)
@@ -405,7 +416,7 @@ class TestForecast:
     )
     def test_is_what_so_many_workers_finish(self, workers, hours, finished):
         costs = Costs(known(table(1)), CPU)
-        assert forecast(self.jobs(), costs, hours, workers) == [trial for trial, _ in self.jobs()][:finished]
+        assert forecast(self.jobs(), costs, hours, workers) == [job.trial for job in self.jobs()][:finished]
 
     def test_takes_unknown_costs_for_the_mean_of_the_others(self):
         assert len(forecast(self.jobs(), Costs(known(table(1)[:1]), CPU), 1.0, 1)) == 6

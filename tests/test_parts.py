@@ -44,7 +44,7 @@ def through_tasks(table, ledger):
         return made[part.name]
 
     replies = []
-    for trial, keep in breadth_first(table):
+    for trial, keep, _ in breadth_first(table):
         wanted = parts(trial, keep)
         reply = tasks.run("", asked(trial, wanted) | {"keep": keep}, *map(content, wanted))
         cluster._write(ledger, trial, reply.pop("files"))

@@ -75,8 +75,9 @@ def _engine(arguments):
 
 
 def _add_hours(run: argparse.ArgumentParser) -> None:
-    what = "work on the trials of all these notebooks, breadth-first by seed, until so many hours are over; then run the notebooks "
-    run.add_argument("--hours", type=float, help=f"{what} whose trials are all recorded. The same command goes on from there")
+    what = "work on the trials of all these notebooks, a seed of every cell at a time, until so many hours are over; then run the "
+    what += "notebooks whose trials are all recorded. The same command goes on from there"
+    run.add_argument("--hours", type=float, help=what)
     what = "with --hours: how many worker processes, by default one a core or GPU; 0 runs in this process"
     run.add_argument("--workers", type=int, help=what)
 

@@ -63,7 +63,7 @@ def forecast(jobs: Sequence[Job], costs: Costs, hours: float, workers: int) -> l
 
     A trial of unknown cost is taken to last as long as the others do on average.
     """
-    seconds = {trial: costs.expected(trial) for trial, _ in jobs}
+    seconds = {job.trial: costs.expected(job.trial) for job in jobs}
     known = [each for each in seconds.values() if each is not None]
     if not known:
         return None
@@ -72,8 +72,8 @@ def forecast(jobs: Sequence[Job], costs: Costs, hours: float, workers: int) -> l
     schedule = Schedule(jobs, seconds.get, hours, clock=lambda: free[0])
     while free:
         if job := schedule.take():
-            done.append(job[0])
-            heapq.heapreplace(free, free[0] + seconds[job[0]])
+            done.append(job.trial)
+            heapq.heapreplace(free, free[0] + seconds[job.trial])
         else:
             heapq.heappop(free)
     return done
@@ -100,7 +100,7 @@ class Campaign:
         """How far the table is, or a part of it."""
         trials = self.trials if trials is None else trials
         jobs, wrong = outstanding(trials, Ledger.open(), self.again)
-        missing = {trial.key: trial for trial, _ in jobs}
+        missing = {job.trial.key: job.trial for job in jobs}
         failed = sum(how == FAILED for key, how in wrong.items() if key not in missing)
         return Standing.of({trial.key: trial for trial in trials}.values(), missing.values(), failed)
 
@@ -115,18 +115,18 @@ class Campaign:
         workers = max(1, slots if self.workers is None else min(slots, self.workers))  # none: this process
         if self.hours is None:
             return f"{plural(len(jobs), 'trial')} to run with {plural(workers, 'worker')}"
-        how = f"seed {jobs[0][0].seed} is next; {self.hours:g} h with {plural(workers, 'worker')}"
+        how = f"seed {jobs[0].trial.seed} is next; {self.hours:g} h with {plural(workers, 'worker')}"
         return f"{how}: {self._expected(jobs, Costs(ledger.summaries(), place), workers)}"
 
     def _expected(self, jobs: Sequence[Job], costs: Costs, workers: int) -> str:
-        done, first = forecast(jobs, costs, self.hours, workers), costs.expected(jobs[0][0])
+        done, first = forecast(jobs, costs, self.hours, workers), costs.expected(jobs[0].trial)
         if done is None or not (done or first):
             return "nothing is known yet of the costs on this device"
         if not done:
             return f"no trial is expected to finish; the next takes about {first / 3600:.2g} h"
-        left = {trial for trial, _ in jobs} - set(done)
+        left = {job.trial for job in jobs} - set(done)
         text = f"expected to finish {len(done)} more: {Standing.of({t.key: t for t in self.trials}.values(), left)}"
-        guessed = sum(costs.expected(trial) is None for trial, _ in jobs)
+        guessed = sum(costs.expected(job.trial) is None for job in jobs)
         return f"{text} ({guessed} of unknown cost are counted as the mean of the others)" if guessed else text
 
     def work(self) -> tuple[str, str]:
@@ -135,16 +135,16 @@ class Campaign:
         Raises ValueError as `run` does, before any training.
         """
         ledger, failed = Ledger.open(), ""
-        jobs, _ = outstanding(self.trials, ledger, self.again)
+        todo = [job.trial for job in outstanding(self.trials, ledger, self.again)[0]]
         try:
             run(self.trials, self.device, self.workers, ledger, self.again, self.hours, self.engine)
         except RuntimeError as error:
             failed = str(error)
-        left = {trial for trial, _ in outstanding(self.trials, ledger, self.again)[0]}
-        lost = [found for trial, _ in jobs if (found := failures.get(ledger, trial.key))]
+        left = {job.trial for job in outstanding(self.trials, ledger, self.again)[0]}
+        lost = [found for trial in todo if (found := failures.get(ledger, trial.key))]
         if lost and not failed:
-            failed = f"{len(lost)} of {plural(len(jobs), 'trial')} failed; the first, seed {lost[0].seed}: {lost[0].reason}"
-        seconds = [ledger.get(trial).cost.seconds for trial, _ in jobs if trial not in left and trial in ledger]
+            failed = f"{len(lost)} of {plural(len(todo), 'trial')} failed; the first, seed {lost[0].seed}: {lost[0].reason}"
+        seconds = [ledger.get(trial).cost.seconds for trial in todo if trial not in left and trial in ledger]
         ray = cluster.load(self.engine)
         what = "GPU-hours" if (ray.place(self.device) if ray else choose(self.device)).type == "cuda" else "core-hours"
         return f"finished {plural(len(seconds), 'trial')} in {sum(seconds) / 3600:.2g} {what}: {self.standing()}", failed

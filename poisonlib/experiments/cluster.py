@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +89,7 @@ class Ray:
         if workers is not None:
             check.whole("workers", workers, 1)
         ray, ahead = _library(), AHEAD if schedule.endless else 1
-        work = _Work(self, place, luggage(trial for trial, _ in schedule.left))
+        work = _Work(self, place, luggage(job.trial for job in schedule.left))
         try:
             while True:
                 room = ahead * max(1, self.slots(place)) if workers is None else workers
@@ -100,6 +100,7 @@ class Ray:
                 done, _ = ray.wait(list(work.flight), timeout=30)  # then look again how many machines there are
                 for ref in done:
                     yield work.received(ref, ledger)
+                    work.forget(schedule.left)
         finally:
             for ref in work.flight:
                 ray.cancel(ref, force=True)
@@ -126,9 +127,8 @@ class _Work:
 
     def submit(self, job: Job) -> None:
         """Hand a trial to the cluster, and what it needs where that is not there yet."""
-        trial, keep = job
-        wanted = parts(trial, keep)
-        asked = self._job(trial, wanted) | {"keep": keep}
+        wanted = parts(job.trial, job.keep)
+        asked = self._job(job.trial, wanted) | {"keep": job.keep}
         self.flight[self.run.remote(self.luggage, asked, *map(self._ref, wanted))] = job
 
     def _job(self, trial: Trial, wanted: list[Part]) -> dict:
@@ -148,7 +148,7 @@ class _Work:
 
     def received(self, ref, ledger: Ledger) -> tuple[Trial, dict]:
         """Store what came back of a trial; returns it with the reply."""
-        trial, _ = self.flight.pop(ref)
+        trial = self.flight.pop(ref).trial
         try:
             reply = self.ray.get(ref)
             _write(ledger, trial, reply.pop("files"))
@@ -158,10 +158,13 @@ class _Work:
             reply = {"error": failure(trial.describe()), "fatal": True}
         except Exception:  # of Ray: the worker was lost too often
             reply = {"error": failure(trial.describe())}
-        seeds = {each.seed for each, _ in self.flight.values()}
-        for seed in [seed for seed in self.made if seed is not None and seed < trial.seed and seed not in seeds]:
-            del self.made[seed]
         return trial, reply
+
+    def forget(self, left: Sequence[Job]) -> None:
+        """Let go of what was made for seeds that no job has, of those in flight and those that are left."""
+        wanted = {job.trial.seed for job in (*left, *self.flight.values())}
+        for seed in self.made.keys() - wanted - {None}:
+            del self.made[seed]
 
     def _store(self, owner: int | None) -> None:
         """Keep in the cache what was made for an owner, so that a run that is stopped goes on from there."""

@@ -77,7 +77,7 @@ def plan(
     ray = cluster.load(engine)
     ledger, cache = ledger or Ledger.open(), Cache.open()
     jobs, stale = outstanding(trials, ledger, again)
-    missing, keys = [trial for trial, _ in jobs], {trial.key for trial in trials}
+    missing, keys = [job.trial for job in jobs], {trial.key for trial in trials}
     known = sum(ledger.path(key).exists() and stale.get(key) != DAMAGED for key in keys)
     made = _made(missing, cache)
     networks = [part.trial.extractors[part.number] if part.kind == EXTRACTOR else part.trial for part in made if part.kind != CRAFT]

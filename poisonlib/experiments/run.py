@@ -39,8 +39,8 @@ def run(
 ) -> Records:
     """The records of all trials, in order; trials that the ledger lacks are run first, with a progress bar.
 
-    They are run breadth-first: all trials of the lowest seed, then those of the next, so that every cell of a table has as many
-    trials as the others wherever a run stops. Records do not depend on the order.
+    They are run breadth-first: those with the lowest seed of their cell, then those with the next, so that all cells of a table have
+    equally many trials wherever a run stops. Records do not depend on the order.
 
     Args:
         trials: from `grid`.
@@ -71,11 +71,11 @@ def run(
     jobs, wrong = outstanding(trials, ledger, again)
     _warn_of(wrong, len(trials), again)
     if jobs:
-        validate_data([trial for trial, _ in jobs])
+        validate_data([job.trial for job in jobs])
         _prepare(ledger)
         with ray.connected() if ray else contextlib.nullcontext():
             place = place or ray.place(device)
-            validate_device([trial for trial, _ in jobs], place)
+            validate_device([job.trial for job in jobs], place)
             costs = Costs(() if hours is None else ledger.summaries(), place)
             schedule = Schedule(jobs, costs.least, hours)
             how = (schedule, place, ledger)
@@ -152,19 +152,18 @@ def _locally(schedule: Schedule, device: torch.device, ledger: Ledger, again: bo
 def _in_process(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool) -> Iterator[Reply]:
     cache = Cache.open()
     while job := schedule.take():
-        trial, keep = job
-        reply = attempt(trial, device, cache, ledger, keep=keep, again=again, wait=trial in schedule.insisted)
+        reply = attempt(job.trial, device, cache, ledger, keep=job.keep, again=again, wait=job.trial in schedule.insisted)
         if "busy" in reply:
             schedule.postpone(job)
         else:
             schedule.resume()
-            yield trial, reply
+            yield job.trial, reply
 
 
 def _side_by_side(schedule: Schedule, device: torch.device, ledger: Ledger, again: bool, workers: int | None) -> Iterator[Reply]:
     """Worker processes take the jobs, with a thread for each of them that waits for its replies."""
     jobs, replies = list(schedule.left), queue.SimpleQueue()
-    carried = luggage(trial for trial, _ in jobs)
+    carried = luggage(job.trial for job in jobs)
     crew = [Worker(name, ledger, carried, again) for name in devices(device, workers, len(jobs))]
     try:
         for worker in crew:

@@ -1,4 +1,4 @@
-"""What is run next, and what fits before a deadline: breadth-first by seed, so that a table is balanced wherever a run stops."""
+"""What is run next, and what fits before a deadline: in rounds of a seed a cell, so a table is balanced wherever a run stops."""
 
 import contextlib
 import math
@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -19,17 +20,42 @@ from .record import Record
 from .snapshot import snapshot
 from .spec import Trial, digest
 
-Job = tuple[Trial, bool]  # and whether another trial needs the same victim
 MANY = 500  # records that are sooner looked up in the ledger's index than read
 FAILED, DAMAGED = "failed", "damaged"  # beside `provenance.OTHER_CODE` and `provenance.OTHER_DATA`
 
 
+class Job(NamedTuple):
+    """A trial to be run."""
+
+    trial: Trial
+    keep: bool  # whether another trial needs the same victim
+    round: int  # 0 with the lowest seed of its cell, 1 with the next
+
+
 def breadth_first(trials: Sequence[Trial]) -> list[Job]:
-    """Each distinct trial once, by seed; in a seed those with filters last, so that they find the victims of the others."""
+    """Each distinct trial once, by round; in a round those with filters last, so that they find the victims of the others.
+
+    The first round has the lowest seed of every cell, whichever it is, so tables with other seeds keep pace.
+    """
     wanted = {digest(provenance.victim(t)) for t in trials if t.defence.filter}
-    distinct = {trial.key: trial for trial in trials}.values()
-    jobs = [(t, not t.defence.filter and bool(wanted) and digest(provenance.victim(t)) in wanted) for t in distinct]
-    return sorted(jobs, key=lambda job: (job[0].seed, bool(job[0].defence.filter)))
+    distinct = list({trial.key: trial for trial in trials}.values())
+    kept = (not t.defence.filter and bool(wanted) and digest(provenance.victim(t)) in wanted for t in distinct)
+    jobs = map(Job, distinct, kept, _rounds(distinct))
+    return sorted(jobs, key=lambda job: (job.round, bool(job.trial.defence.filter)))
+
+
+def _rounds(trials: Sequence[Trial]) -> list[int]:
+    """For each trial how many lower seeds its cell has."""
+    cells, seeds = [_cell(trial) for trial in trials], defaultdict(set)
+    for cell, trial in zip(cells, trials, strict=True):
+        seeds[cell].add(trial.seed)
+    places = {cell: {seed: place for place, seed in enumerate(sorted(each))} for cell, each in seeds.items()}
+    return [places[cell][trial.seed] for cell, trial in zip(cells, trials, strict=True)]
+
+
+def _cell(trial: Trial) -> Trial:
+    """What the trials of a cell have in common."""
+    return replace(trial, seed=0, start=0)
 
 
 @snapshot()
@@ -44,7 +70,7 @@ def outstanding(trials: Sequence[Trial], ledger: Ledger, again: bool = False) ->
     wrong = _stale(known, ledger) | failed
     sound = (known.keys() | failed.keys()) - {key for key, how in wrong.items() if again or how == DAMAGED}
     missing = distinct.keys() - sound
-    return [job for job in breadth_first(trials) if job[0].key in missing] if missing else [], wrong
+    return [job for job in breadth_first(trials) if job.trial.key in missing] if missing else [], wrong
 
 
 def _stale(known: Mapping[str, Trial], ledger: Ledger) -> dict[str, str]:
@@ -104,7 +130,7 @@ class Costs:
 
 def _groups(trial: Trial) -> tuple[Hashable, Hashable]:
     """The trials that cost as much as this one: first those of its cell, then those of its kind."""
-    return replace(trial, seed=0, start=0), (*_setup(trial), bool(trial.attack.surrogates), bool(trial.defence.filter))
+    return _cell(trial), (*_setup(trial), bool(trial.attack.surrogates), bool(trial.defence.filter))
 
 
 def _setup(trial: Trial) -> tuple[Hashable, ...]:
@@ -125,7 +151,7 @@ class Schedule:
         self.left, self.expected, self.clock = list(jobs), expected, clock
         self.deadline = math.inf if hours is None else clock() + 3600 * hours
         self.lock = threading.Lock()
-        self.places = {trial: place for place, (trial, _) in enumerate(jobs)}
+        self.places = {job.trial: place for place, job in enumerate(jobs)}
         self.late, self.insisted = [], set()  # jobs that have to wait for others; trials that were handed out although they have to
         self.stopped = False
 
@@ -138,7 +164,7 @@ class Schedule:
         """Give the jobs that were taken back their old places: one has finished, so what they wait for may be there."""
         with self.lock:
             if self.late:
-                self.left, self.late = sorted(self.left + self.late, key=lambda job: self.places[job[0]]), []
+                self.left, self.late = sorted(self.left + self.late, key=lambda job: self.places[job.trial]), []
 
     def stop(self) -> None:
         """Hand out no further job."""
@@ -153,21 +179,21 @@ class Schedule:
     def take(self) -> Job | None:
         """The next job; None where none is left that is expected to end before the deadline. One of unknown cost is tried.
 
-        A job that takes too long holds back those of later seeds, but not shorter ones of its own seed. Where only jobs are left
+        A job that takes too long holds back those of later rounds, but not shorter ones of its own. Where only jobs are left
         that have to wait, the first of them is handed out, and its trial is among the ``insisted``.
         """
         with self.lock:
             if self.stopped:
                 return None
             now = self.clock()
-            for place, (trial, _) in enumerate(self.left):
-                if trial.seed != self.left[0][0].seed:
+            for place, job in enumerate(self.left):
+                if job.round != self.left[0].round:
                     break
-                if self._fits(trial, now):
+                if self._fits(job.trial, now):
                     return self.left.pop(place)
-            for place, (trial, _) in enumerate(self.late):
-                if self._fits(trial, now):
-                    self.insisted.add(trial)
+            for place, job in enumerate(self.late):
+                if self._fits(job.trial, now):
+                    self.insisted.add(job.trial)
                     return self.late.pop(place)
             return None
 

@@ -81,13 +81,12 @@ class Worker:
         """Take jobs until there are none, and put (trial, reply) for each; at the end put None."""
         try:
             while not self.stopped and (job := schedule.take()):
-                trial, keep = job
-                reply = self.ask(trial, keep=keep, again=self.again, wait=trial in schedule.insisted)
+                reply = self.ask(job.trial, keep=job.keep, again=self.again, wait=job.trial in schedule.insisted)
                 if "busy" in reply:
                     schedule.postpone(job)
                 else:
                     schedule.resume()
-                    replies.put((trial, reply))
+                    replies.put((job.trial, reply))
         finally:
             replies.put(None)
 
