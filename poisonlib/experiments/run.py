@@ -39,8 +39,8 @@ def run(
 ) -> Records:
     """The records of all trials, in order; trials that the ledger lacks are run first, with a progress bar.
 
-    They are run breadth-first: those with the lowest seed of their cell, then those with the next, so that all cells of a table have
-    equally many trials wherever a run stops. Records do not depend on the order.
+    They are run breadth-first: those with the lowest seed of their cell, then those with the next, so that all cells of a table
+    have equally many trials wherever a run stops. Records do not depend on the order.
 
     Args:
         trials: from `grid`.
