@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Integral
 
 KINDS = {bool: "True or False", float: "a number", int: "a whole number", str: "a text"}
 
@@ -14,8 +15,8 @@ def number(name: str, value, low: int | float = -math.inf, high: int | float = m
 
 
 def whole(name: str, value, low: int | float = -math.inf, high: int | float = math.inf) -> None:
-    """Raises ValueError unless ``value`` is an integer with ``low <= value <= high``."""
-    if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+    """Raises ValueError unless ``value`` is an integer, of NumPy too, with ``low <= value <= high``."""
+    if not (isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high):
         raise ValueError(f"{name}={value!r}: choose a whole number{_range(low, high, False)}")
 
 

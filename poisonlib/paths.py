@@ -32,10 +32,15 @@ def notebooks() -> Path:
 
 
 def data() -> Path:
-    """``$POISONLIB_DATA`` (relative to `root`), else ``poisonlib`` in the user's cache folder. Need not exist."""
+    """``$POISONLIB_DATA`` (relative to `root`), else ``poisonlib`` in the user's cache folder; for a user without a home, in
+    ``.cache`` of `root`. Need not exist.
+    """
     if given := os.environ.get("POISONLIB_DATA"):
         return root() / Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "poisonlib"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "poisonlib"
+    except RuntimeError:
+        return root() / ".cache" / "poisonlib"
 
 
 def outputs() -> Path:

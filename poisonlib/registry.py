@@ -5,11 +5,13 @@ frozen dataclass of plain values that derives from the room's protocol. The file
 all that registers it. A class from anywhere else is named by where Python imports it from, ``"my_package.my_module.MyAttack"``.
 """
 
+import ast
 import dataclasses
 import functools
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Mapping
 from types import ModuleType
@@ -144,9 +146,17 @@ def one(text: str) -> tuple[str, dict]:
 
 
 def _typed(name: str, value, kind: str):
-    """A value in its field's type: JSON has no tuples, and 1 means 1.0 for a float. Raises ValueError for another type."""
+    """A value in its field's type: JSON has no tuples, 1 means 1.0 for a float, and a number may be NumPy's. Raises ValueError for
+    another type.
+    """
     if isinstance(value, list):
         return _tuples(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _typed(name, value.item(), kind)
+    if choices := re.fullmatch(r"(?:typing\.)?Literal\[(.*)\]", kind):
+        if value not in (known := ast.literal_eval(f"({choices[1]},)")):
+            raise ValueError(f"{name}={value!r}: choose one of {', '.join(map(repr, known))}")
+        return value
     if type(value) is int and "float" in kind and "int" not in kind:
         if abs(value) > sys.float_info.max:
             raise ValueError(f"{name} is a whole number of {value.bit_length()} bits: choose a number that a float can hold")

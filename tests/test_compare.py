@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import nbformat
@@ -15,6 +16,8 @@ from poisonlib.experiments.record import Cost
 from poisonlib.papers import belonging
 from poisonlib.papers.cells import cells, chance, control
 from poisonlib.papers.dossier import dossier
+from poisonlib.papers.gaps import gap, gate_takes, seeds
+from poisonlib.papers.means import Unpaired
 from poisonlib.papers.setting import recorded_with
 
 from . import invent
@@ -124,7 +127,7 @@ def test_each_defence_stands_beside_undefended_victims_of_its_seeds():
     basic, adaptive = papers.compare(made, "strong_augmentation", "table2").effects
     assert (basic.row, basic.column, adaptive.column) == ("mixup (4-way)", "Basic Attack (%)", "Adaptive Attack (%)")
     assert basic.undefended == 1 and basic.success == pytest.approx(1 / 3) and basic.word == "lowers"
-    assert basic.lowers == pytest.approx(2 * 0.5**9), "McNemar's mid-p of 8 lost and none gained, for the first of two defences"
+    assert basic.lowers == pytest.approx(2 * 0.5**8), "McNemar's exact p of 8 lost and none gained, for the first of two defences"
     odds = np.log(0.8 / 0.2)
     assert basic.shift.value == pytest.approx(-8 / 12 * 2 * odds) and basic.shift.p == pytest.approx(2 * 0.5**8)
     assert basic.left.value == pytest.approx(8 / 12 * -odds + 4 / 12 * odds + np.log(99)) and basic.left.p < 0.05
@@ -141,6 +144,40 @@ def test_seeds_that_one_cell_lacks_are_left_out():
     (effect,) = [each for each in comparison.effects if each.column == "Basic Attack (%)"]
     assert effect.gap.trials == 6 and "any n" in effect.gap.name, "six of twelve is no number that was planned"
     assert comparison.word("mixup-lowers-gradient-matching") == effect.word.replace("lowers", "holds")
+
+
+def cell_of(seeds, success):
+    """A cell of digits with these seeds."""
+    table = [replace(experiments.grid("targeted", "quick", attack="gradient_matching", trials=1)[0], seed=seed) for seed in seeds]
+    (cell,) = cells([invent.record(trial, hit) for trial, hit in zip(table, success, strict=True)])
+    return cell
+
+
+def test_cells_that_share_few_seeds_are_compared_as_independent_trials():
+    first, second = cell_of(range(10), [1] * 10), cell_of(range(9, 19), [0] * 10)
+    mine, others = seeds(first, second)
+    assert mine == list(range(10)) and others == list(range(10, 19)), "what both have counts once"
+    assert isinstance(gap(first, second, "success"), Unpaired) and float(gap(first, second, "success").above(0)) < 0.01
+    larger = cell_of(range(9, 30), [0] * 21)
+    assert seeds(larger, first) == (list(range(10, 30)), list(range(10))), "in the smaller cell"
+    half = cell_of(range(5, 15), [0] * 10)
+    assert seeds(first, half) == (list(range(5, 10)),) * 2 and gap(first, half, "success").trials == 5
+    assert (
+        gap(cell_of([0], [1]), second, "success") is None
+        and gap(cell_of([0, 1], [1, 1]), cell_of([1, 2], [0, 0]), "success") is None
+    )
+
+
+@pytest.mark.parametrize(("n", "enough"), [(4, False), (5, False), (6, True)])
+def test_too_few_trials_to_pass_the_gate_are_said_to_be(n, enough, monkeypatch):
+    monkeypatch.setattr("poisonlib.papers.cells.as_planned", lambda trial, seeds: True)
+    attacks = ["gradient_matching", "gradient_matching(poison_rate=0)"]
+    table = experiments.grid("targeted", "quick", attack=attacks, defence=["none", "mixup"], trials=n, first_seed=7_000 + n)
+    made = [invent.record(t, int(not t.attack.clean and t.defence.label == "none")) for t in table]
+    (said,) = {effect.gate for effect in papers.compare(made, "strong_augmentation", "table2").effects}
+    assert (said == "") == enough
+    assert enough or said.endswith("it is not shown to beat it by more than 10 points, which takes 6 trials at least")
+    assert gate_takes() == 6 and gate_takes(planned=False) == 8
 
 
 def test_a_number_of_trials_that_was_not_planned_is_judged_by_what_holds_at_any_number(records):

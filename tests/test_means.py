@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-from poisonlib.papers.means import Betting, Bounded, Gaussian, PairedHits, Student, Unpaired, combined, either, mean, paired
+from poisonlib.papers.means import Betting, Bounded, Gaussian, Student, Unpaired, combined, either, mean, paired
 
 HITS = [0, 1, 1, 0, 1, 1, 1, 0, 1, 1]
 ACCURACIES = [0.93, 0.94, 0.92, 0.935, 0.931]
@@ -18,8 +18,7 @@ ALL = [
     Betting((-0.5, 0.3, 0.0), -1.0),
     Student(tuple(ACCURACIES)),
     Gaussian(tuple(ACCURACIES)),
-    PairedHits(7, 1, 20),
-    PairedHits(0, 0, 12),
+    Bounded((1.0,) * 7 + (-1.0,) + (0.0,) * 12, -1.0),
     Unpaired(Bounded((1.0,) * 8 + (0.0,) * 2), Bounded((1.0,) * 2 + (0.0,) * 8)),
 ]
 
@@ -27,7 +26,7 @@ ALL = [
 @pytest.mark.parametrize("of", ALL, ids=lambda of: type(of).__name__)
 class TestEveryMean:
     def test_p_values_rise_and_fall_with_the_bound_between_0_and_1(self, of):
-        bounds = np.linspace(of.lowest - 0.5, 1.5, 83) + 1e-6  # McNemar's bound 0 is a test of its own
+        bounds = np.linspace(of.lowest - 0.5, 1.5, 83) + 1e-6
         above, below = of.above(bounds), of.below(bounds)
         assert (np.diff(above) >= -1e-9).all() and (np.diff(below) <= 1e-9).all()
         assert ((above >= 0) & (above <= 1) & (below >= 0) & (below <= 1)).all()
@@ -66,75 +65,49 @@ def test_equal_values_show_no_spread():
 # --- paired hits
 
 
-def test_mcnemars_mid_p():
-    """Half of the probability of what was seen, beside the exact test's one-sided value."""
-    for gained, lost in ((6, 1), (9, 0), (3, 3), (0, 0)):
-        exact = mcnemar([[5, gained], [lost, 5]], exact=True).pvalue
-        same = stats.binom.pmf(gained, gained + lost, 0.5)
-        if gained > lost:
-            assert float(PairedHits(gained, lost, gained + lost + 10).above(0)) == pytest.approx(exact / 2 - same / 2)
-        both = [float(side(0)) for side in (PairedHits(gained, lost, 30).above, PairedHits(gained, lost, 30).below)]
-        assert sum(both) == pytest.approx(1)
+def pairs(gained, lost, n):
+    """The difference over n trials, of which so many hit in one arm alone."""
+    return paired([1] * gained + [0] * (n - gained), [0] * gained + [1] * lost + [0] * (n - gained - lost))
 
 
-def likeliest_losses(gained, lost, n, difference):
-    """The share of losses that makes these counts likeliest under a difference of shares, by numeric search."""
-
-    def loss(q):
-        shares = np.array([q + difference, q, 1 - 2 * q - difference])
-        counts = np.array([gained, lost, n - gained - lost])
-        return -(counts[counts > 0] * np.log(np.maximum(shares[counts > 0], 1e-300))).sum()
-
-    ends = max(0, -difference), (1 - difference) / 2
-    return optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-10}).x
+@pytest.mark.parametrize(("gained", "lost", "n"), [(6, 1, 17), (9, 0, 9), (3, 3, 16), (1, 4, 40), (0, 0, 12), (60, 30, 100)])
+def test_pairs_of_hits_are_tested_by_mcnemars_exact_test(gained, lost, n):
+    of = pairs(gained, lost, n)
+    assert float(of.above(0)) == pytest.approx(stats.binom.sf(gained - 1, gained + lost, 0.5), abs=1e-12)
+    assert float(of.below(0)) == pytest.approx(stats.binom.sf(lost - 1, gained + lost, 0.5), abs=1e-12)
+    two_sided = mcnemar([[5, gained], [lost, 5]], exact=True).pvalue
+    assert float(either(of, 0.0)) == pytest.approx(min(1.0, two_sided), abs=1e-12)
 
 
-@pytest.mark.parametrize(("gained", "lost", "n"), [(7, 1, 20), (3, 3, 12), (0, 4, 12), (0, 0, 16), (12, 0, 12)])
-@pytest.mark.parametrize("difference", [-0.1, 0.1, 0.35])
-def test_tangos_score(gained, lost, n, difference):
-    q = likeliest_losses(gained, lost, n, difference)
-    spread = np.sqrt(n * (2 * q + difference - difference**2))
-    expected = stats.norm.sf((gained - lost - n * difference) / spread)
-    assert float(PairedHits(gained, lost, n).above(difference)) == pytest.approx(expected, abs=2e-4)
+def shares_under(n, difference):
+    """(gained, lost) of every outcome of n pairs, and their probabilities for each share of losses at a true difference."""
+    table = np.array([(gained, lost) for gained in range(n + 1) for lost in range(n + 1 - gained)])
+    losses = np.linspace(max(0, -difference), (1 - difference) / 2, 26)
+    counts = np.c_[table, n - table.sum(1)]
+    chances = [stats.multinomial.pmf(counts, n, [q + difference, q, max(0.0, 1 - 2 * q - difference)]) for q in losses]
+    return table, np.array(chances)
 
 
-def table_of_outcomes(p_gain, p_loss, n):
-    """Every (gained, lost) of n pairs with its probability."""
-    for gained in range(n + 1):
-        for lost in range(n + 1 - gained):
-            counts = [gained, lost, n - gained - lost]
-            yield gained, lost, stats.multinomial.pmf(counts, n, [p_gain, p_loss, 1 - p_gain - p_loss])
-
-
-@pytest.mark.parametrize("n", [6, 12, 20, 40])
-@pytest.mark.parametrize("discordant", [0.1, 0.3, 0.6])
-def test_false_differences_of_paired_hits_stay_below_the_level(n, discordant):
-    outcomes = list(table_of_outcomes(discordant / 2, discordant / 2, n))
-    wrong = sum(weight for gained, lost, weight in outcomes if float(PairedHits(gained, lost, n).above(0)) <= 0.05)
-    assert wrong <= 0.0525
+@pytest.mark.parametrize("n", [4, 6, 12, 20])
+@pytest.mark.parametrize("difference", [-0.1, 0.0, 0.1])
+def test_pairs_of_hits_are_never_wrong_more_often_than_the_level(n, difference):
+    """By enumeration: a false "above" at any share of discordant pairs. At n = 4 nothing passes 0 and 0.1."""
+    table, chances = shares_under(n, difference)
+    rejected = [float(pairs(gained, lost, n).above(difference)) <= 0.05 for gained, lost in table]
+    assert (chances @ rejected).max() <= 0.05
+    assert any(rejected) == (n > 5 or difference < 0)
 
 
 @pytest.mark.parametrize("n", [12, 40])
-def test_false_similarity_of_paired_hits_stays_near_the_level(n):
+def test_false_similarity_of_paired_hits_stays_below_the_level(n):
     """At a true difference of the margin."""
-    for p_gain, p_loss in ((0.10, 0.0), (0.2, 0.1), (0.35, 0.25)):
-        outcomes = table_of_outcomes(p_gain, p_loss, n)
-        wrong = sum(weight for gained, lost, weight in outcomes if float(PairedHits(gained, lost, n).below(0.10)) <= 0.05)
-        assert wrong <= 0.075
+    table, chances = shares_under(n, 0.10)
+    similar = [float(pairs(gained, lost, n).below(0.10)) <= 0.05 for gained, lost in table]
+    assert (chances @ similar).max() <= 0.05
 
 
-def test_a_drop_from_92_to_33_percent_is_found_more_often_than_by_the_exact_test():
-    """The rates of gradient matching on digits, independent within pairs, at n = 12."""
-    outcomes = list(table_of_outcomes(0.92 * 0.67, 0.33 * 0.08, 12))
-    p = [float(PairedHits(gained, lost, 12).above(0)) for gained, lost, _ in outcomes]
-    one_sided, two_sided = (sum(w for each, (_, _, w) in zip(p, outcomes, strict=True) if k * each <= 0.05) for k in (1, 2))
-    exact = sum(weight for g, b, weight in outcomes if g > b and stats.binomtest(g, g + b, 0.5).pvalue <= 0.05)
-    assert exact < 0.75 < 0.84 < two_sided < 0.91 < one_sided
-
-
-def test_pairs_of_hits_and_of_rates_are_told_apart():
-    assert paired([1, 0, 1], [0, 0, 1]) == PairedHits(1, 0, 3)
-    assert isinstance(paired([1, 0.5, 1], [0, 0, 1]), Bounded) and paired([1, 0.5], [0, 0]).lowest == -1
+def test_pairs_are_judged_by_their_kind_and_by_the_plan():
+    assert paired([1, 0, 1], [0, 0, 1]) == Bounded((1.0, 0.0, 0.0), -1.0)
     assert isinstance(paired([1, 0, 1], [0, 0, 1], planned=False), Betting)
     assert isinstance(paired([0.9, 0.8], [0.7, 0.65], even=True), Student)
 

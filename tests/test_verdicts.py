@@ -166,13 +166,32 @@ def test_nothing_is_said_where_the_attack_fails():
 
 
 def test_each_sentence_is_corrected_for_the_others():
-    first, second = [0] * 6 + [1] * 14, [1] * 20
+    first, second = [0] * 7 + [1] * 13, [1] * 20
     alone, many = answered([question("lower", first, second)]), answered([question("lower", first, second)] * 5)
     assert alone[0].p == many[0].p == pytest.approx(0.5**7)
     assert alone[0].word == "holds" and {each.word for each in many} == {"holds"}
-    weak = question("lower", [0] * 4 + [1] * 16, second)
+    weak = question("lower", [0] * 5 + [1] * 15, second)
     assert weak.p == pytest.approx(0.5**5) and answered([weak])[0].word == "holds"
     assert {each.word for each in answered([weak, *[question("lower", second, second)] * 3])} == {"undecided"}
+
+
+def test_sentences_that_the_gate_stops_count_among_the_others():
+    """Which attacks pass the gate depends on the same trials, so a sentence that passes it has been chosen by them."""
+    weak = question("lower", [0] * 5 + [1] * 15, [1] * 20)
+    stopped = dataclasses.replace(weak, gate="the attack fails")
+    assert answered([weak, stopped])[0].word == "undecided" and answered([stopped, weak])[1].word == "undecided"
+    few = dataclasses.replace(weak, gap=None)
+    assert answered([weak, few])[0].word == "holds", "what was not measured was no test"
+    assert holm([0.01, 0.04], 2) == pytest.approx(holm([0.01, 0.04, 1.0, 1.0])[:2])
+
+
+def test_the_interval_beside_a_verdict_is_that_of_its_test():
+    """A one-sided test at 5 % shows a difference where the 90 % interval leaves 0 out."""
+    for lost in range(1, 12):
+        said = question("lower", [0] * lost + [1] * (20 - lost), [1] * 20)
+        (answer,) = answered([said])
+        assert (answer.word == "holds") == (said.gap.interval(0.90)[1] < 0)
+        assert f"its 90 % interval {100 * said.gap.interval(0.90)[0]:+.1f} to" in answer.text
 
 
 def test_at_equal_truths_no_sentence_of_a_table_is_often_shown():

@@ -75,7 +75,10 @@ class Attack(registry.Choice, Protocol):
         return False
 
     def craft(self, threat_model: ThreatModel, seed: int) -> tuple[Poison, Goal]:
-        """The poisoned images, and the goal by which success is measured."""
+        """The poisoned images, and the goal by which success is measured.
+
+        The images of ``threat_model`` serve other trials, too: copy what is to be changed, as with ``pixels(...).clone()``.
+        """
         raise NotImplementedError
 
     def validate(self, threat_model: ThreatModel) -> None:
@@ -107,15 +110,21 @@ def load(choice, **values) -> Attack:
 def craft(attack, threat_model: ThreatModel, *, seed: int) -> tuple[Poison, Goal]:
     """The poison and goal of an attack, or of its name, with all checks.
 
-    Raises ValueError where the attack cannot work on these data or lacks surrogates, and where a poison breaks the attack's own
-    eps.
+    Raises ValueError where the attack cannot work on these data or lacks surrogates, where it writes into the images that it was
+    given or poisons none, and where a poison breaks the attack's own eps.
     """
     attack = load(attack)
     attack.validate(threat_model)
     if len(threat_model.surrogates) < len(attack.surrogates):
         wanted, given = len(attack.surrogates), len(threat_model.surrogates)
         raise ValueError(f"surrogates: {registry.label(attack)} needs {wanted} trained networks in its threat model, not {given}")
+    known = [part for of in (threat_model.train, threat_model.test) for part in (of.images, of.labels, of.ids)]
+    before = [part._version for part in known]  # torch counts what is written into a tensor
     poison, goal = attack.craft(threat_model, seed)
+    if [part._version for part in known] != before:
+        raise ValueError(f"{registry.label(attack)} wrote into the images or labels that it was given; let it change a copy")
+    if not len(poison) and not attack.clean:
+        raise ValueError(f"{registry.label(attack)} poisons no image; a control that is meant to do so says it with clean=True")
     if not 0 <= goal.intended_class < len(threat_model.train.classes) or not len(goal.images):
         raise ValueError(f"{registry.label(attack)}: its goal has {len(goal.images)} images and the class {goal.intended_class}")
     change = largest_change(threat_model.train, poison)

@@ -54,7 +54,7 @@ class Form:
         with self._precision(x):
             logits = functional_call(self.training, {**fixed, **state.weights}, (x,))
             loss = F.cross_entropy(logits, y, label_smoothing=self.smoothing)
-        gradients = torch.autograd.grad(loss, list(state.weights.values()), create_graph=create_graph)
+        gradients = torch.autograd.grad(loss, list(state.weights.values()), create_graph=create_graph, materialize_grads=True)
         moved = (weight - self.lr * each for weight, each in zip(state.weights.values(), gradients, strict=True))
         return State(dict(zip(state.weights, moved, strict=True)), fixed)
 

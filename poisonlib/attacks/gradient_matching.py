@@ -43,7 +43,8 @@ def norm(gradient: Sequence[Tensor]) -> Float[Tensor, ""]:
 def target_gradient(network: Network, images: Integer[Tensor, "t c h w"], intended_class: int) -> list[Tensor]:
     """The gradient that the poisons are to imitate: of the targets' mean loss with the intended label."""
     labels = torch.full((len(images),), intended_class, device=images.device)
-    return list(torch.autograd.grad(F.cross_entropy(network(to_float(images)), labels), trained(network)))
+    loss = F.cross_entropy(network(to_float(images)), labels)
+    return list(torch.autograd.grad(loss, trained(network), materialize_grads=True))
 
 
 def trained(network: Network) -> list[Tensor]:
@@ -196,7 +197,7 @@ class Matching:
         seen = seen.requires_grad_()
         with ForPixels(), self._precision(seen):
             loss = F.cross_entropy(network(seen), labels, label_smoothing=self.smoothing)
-        gradient = torch.autograd.grad(loss, trained(network), create_graph=True)
+        gradient = torch.autograd.grad(loss, trained(network), create_graph=True, materialize_grads=True)
         value = misalignment(self.step.mechanism(gradient, noise) if self.step else gradient, target)
         return value.detach(), torch.autograd.grad(value, seen)[0]
 

@@ -43,7 +43,7 @@ class Augment(registry.Choice, Protocol):
     def apply(
         self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n k"], params: Params, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
-        """Augment images x in [0, 1] with soft labels y, given ``params`` on x's device.
+        """Augment images x in [0, 1] with soft labels y, given ``params`` on x's device. Both are left as they are.
 
         ``generator`` is a stream on x's device for bulk pixel noise; all else is deterministic.
         """

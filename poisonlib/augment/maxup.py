@@ -78,7 +78,10 @@ class MaxUp(Augment):
             return x, y
         if per_sample_loss is None:
             return self.candidates.apply(x, y, self._params_of(params, 0), generator)
+        before = x._version, y._version
         tried = [self.candidates.apply(x, y, self._params_of(params, i), generator) for i in range(self.m)]
+        if (x._version, y._version) != before:
+            raise ValueError(f"inner={self.inner!r}: an augmentation wrote into the images or labels that it was given")
         losses = [per_sample_loss(new_x.detach(), new_y) for new_x, new_y in tried]  # all at once is slower on a CPU
         worst, image = torch.stack(losses).argmax(0), torch.arange(len(x), device=x.device)
         xs, ys = (torch.stack(values) for values in zip(*tried, strict=True))

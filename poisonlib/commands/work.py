@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Iterator
 
@@ -125,14 +126,17 @@ def _planned(arguments, name: str, values: dict) -> dict | None:
 
 
 def _power(trials: int) -> str:
-    """What so many trials a cell can show, for hits and misses at 80 % power."""
+    """What so many trials a cell can show, for hits and misses at 80 % power and one defence."""
+    from ..experiments import rules
     from ..papers import power
 
-    seen = [(start, power.detectable(start, trials)) for start in (0.9, 0.45)]
-    drops = [f"{start:.0%} to {'none' if least is None else f'{least:.0%}'}" for start, least in seen]
-    wanted = power.trials_for_equivalence(0.45, 0.10)
-    drop = f"{plural(trials, 'trial')} a cell tell a drop from {' or from '.join(drops)}"
-    return f"    {drop}; agreement within 10 points of a printed rate takes {wanted}"
+    rule = rules()
+    seen = {start: power.detectable(start, trials, rule.gate, alpha=rule.level) for start in (0.9, 0.45)}
+    drops = [f"from {start:.0%} to {math.floor(100 * least)}%" for start, least in seen.items() if least is not None]
+    tell = f"a drop {' or '.join(drops)}" if drops else f"no drop from {max(seen):.0%}"
+    wanted = power.trials_for_equivalence(0.45, rule.margin["success"], alpha=rule.level)
+    agreement = f"agreement within {100 * rule.margin['success']:g} points of a printed rate takes {wanted}"
+    return f"    {plural(trials, 'trial')} a cell tell{'s' * (trials == 1)} {tell}; {agreement}"
 
 
 def _run(arguments) -> int:

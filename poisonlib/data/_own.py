@@ -25,9 +25,10 @@ def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None,
     default those of these images. An image's id is its position. Raises TypeError or ValueError for anything else, such as
     normalised images: networks normalise by themselves.
     """
-    images, labels = _channels_first(_stored(torch.as_tensor(images))), torch.as_tensor(labels)
+    images, labels = _channels_first(_stored(_as_tensor("images", images))), _as_tensor("labels", labels)
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise TypeError(f"labels are {labels.dtype}; give whole numbers from 0")
+    labels = labels.long()
     names = tuple(map(str, classes if classes is not None else range(int(labels.max()) + 1 if len(labels) else 0)))
     own = [_moments(images[:, channel]) for channel in range(images.shape[1])]
     mean = tuple(each for each, _ in own) if mean is None else tuple(map(float, mean))
@@ -35,7 +36,14 @@ def from_arrays(images, labels, classes: Sequence[str] | None = None, mean=None,
     for level, deviation in zip(mean, std, strict=False):
         check.number("mean", level, 0, 1)
         check.number("std", deviation, 0, 1, above=True)
-    return ImageSet(images, labels.long(), torch.arange(len(images)), names, mean, std).checked()
+    return ImageSet(images, labels, torch.arange(len(images)), names, mean, std).checked()
+
+
+def _as_tensor(name: str, values) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"{name}: give an array or a tensor of numbers ({error})") from None
 
 
 def _moments(levels: Tensor) -> tuple[float, float]:
@@ -81,7 +89,10 @@ def from_dataset(dataset, classes: Sequence[str] | None = None, mean=None, std=N
     """
     images, labels = [], []
     for index in range(len(dataset)):
-        image, label = dataset[index]
+        item = dataset[index]
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise TypeError(f"item {index} is a {type(item).__name__}; give pairs of an image and its label")
+        image, label = item
         try:
             images.append(_channels_first(_stored(_tensor(image)[None]))[0])
         except (TypeError, ValueError) as error:

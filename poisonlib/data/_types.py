@@ -1,6 +1,7 @@
 """What the stages hand to each other: image sets, poisons and goals. All are frozen, and nothing is ever written into them."""
 
 import hashlib
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -44,6 +45,11 @@ class Goal:
 
     def __post_init__(self):
         _check_images(self.images, self.labels, "labels")
+        _check_images(self.images, self.ids, "ids")
+        try:
+            object.__setattr__(self, "intended_class", operator.index(self.intended_class))  # of a tensor of one number, too
+        except TypeError:
+            raise TypeError(f"intended_class={self.intended_class!r}: give the number of a class") from None
 
     @property
     def source_class(self) -> int:

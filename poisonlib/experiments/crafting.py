@@ -73,7 +73,7 @@ def _ready(network: Network, trial: Trial) -> Network:
 def fetch_craft(trial: Trial, device: torch.device, cache: Cache) -> Crafted:
     """The trial's poison and goal. A craft that needs surrogates is kept in the cache; others are as quickly repeated."""
     if not trial.attack.surrogates:
-        return Crafted(*attacks.craft(trial.attack, threat_model(trial, device), seed=trial.seed))
+        return Crafted(*_crafted(trial, threat_model(trial, device)))
 
     def make() -> Content:
         return _packed(_made(trial, with_surrogates(trial, device, cache), cache))
@@ -89,8 +89,17 @@ def craft(trial: Trial, device: str = "auto") -> tuple[Poison, Goal]:
     return crafted.poison, crafted.goal
 
 
+def _crafted(trial: Trial, known: ThreatModel) -> tuple[Poison, Goal]:
+    """What the attack makes. Where it fails, nothing is trusted that it may have written into: images are read again."""
+    try:
+        return attacks.craft(trial.attack, known, seed=trial.seed)
+    except Exception:
+        images.cache_clear()
+        raise
+
+
 def _made(trial: Trial, known: ThreatModel, cache: Cache) -> Crafted:
-    poison, goal = attacks.craft(trial.attack, known, seed=trial.seed)
+    poison, goal = _crafted(trial, known)
     answers = training.logits(known.surrogates[0], goal.images, trial.numerics).argmax(1)
     correct = int((answers == goal.labels).sum()), len(goal.labels)
     objective = trial.attack.objective(known, poison, goal, trial.seed)

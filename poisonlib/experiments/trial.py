@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from .. import attacks, training
+from .. import attacks, registry, training
 from ..data import ImageSet, Poison
 from ..filters import FilterResult, roc
 from ..models import Network
@@ -75,6 +75,9 @@ def filtered(trial: Trial, victim: Network, train: ImageSet, poison: Poison) -> 
     if not trial.defence.filter:
         return train, None
     result = trial.defence.filter.score(training.features(victim, train.images, trial.numerics), train.labels)
+    if len(result.keep) != len(train):
+        label = registry.label(trial.defence.filter)
+        raise ValueError(f"{label} decided about {len(result.keep)} images; the training set has {len(train)}")
     report = judged(result, torch.isin(train.ids, poison.ids.to(train.device)))
     validate_filtered(trial, train, len(train) - report.removed)
     return train.kept(result.keep.to(train.device)), report

@@ -165,8 +165,8 @@ def _built(model, arguments, device: str) -> Network:
 def _checked(network: Network, images: torch.Tensor, classes: int) -> Network:
     try:
         logits = network(images)
-        network.features(images)
         network.validate(images)
+        network.features(images)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"the network fails on images of shape {tuple(images.shape)}: {error}") from error
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

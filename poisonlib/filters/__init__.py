@@ -24,6 +24,8 @@ class FilterResult:
         if self.keep.dtype != torch.bool or self.keep.ndim != 1 or self.keep.shape != self.scores.shape:
             found = f"{self.keep.dtype} of shape {tuple(self.keep.shape)}, scores of shape {tuple(self.scores.shape)}"
             raise ValueError(f"keep: {found}; give a bool and a score for each image")
+        if lost := int(self.scores.isnan().sum()):
+            raise ValueError(f"scores: {lost} of {len(self.scores)} are NaN; give each image a number, which may be infinite")
 
 
 @runtime_checkable

@@ -183,9 +183,10 @@ def outcomes(cell: Cell, measure: str) -> dict[int, float]:
     return dict(zip(cell.seeds, cell.success if measure == "success" else cell.accuracy, strict=True))
 
 
-def judged(cell: Cell, measure: str) -> Mean:
-    """How the mean of a measure is judged."""
-    return mean(list(outcomes(cell, measure).values()), even=measure != "success", planned=cell.planned)
+def judged(cell: Cell, measure: str, seeds: Collection[int] | None = None) -> Mean:
+    """How the mean of a measure is judged, over all trials or those of some seeds."""
+    values = [value for seed, value in outcomes(cell, measure).items() if seeds is None or seed in seeds]
+    return mean(values, even=measure != "success", planned=cell.planned)
 
 
 def measured(cell: Cell, measure: str) -> Estimate:

@@ -77,8 +77,9 @@ def _compared(
 ) -> tuple[TableCell, ...]:
     """The cells of the table with their verdicts, which are corrected over all of them."""
     made = [_cell(claim, own, every, trials) for claim, own in zip(claims, mine, strict=True)]
-    asked = {i: one for i, cell in enumerate(made) if (one := _asked(cell, every))}
-    said = dict(zip(asked, judged(list(asked.values())), strict=True))
+    asked = {i: one for i, cell in enumerate(made) if (one := _asked(cell))}
+    open_to = {i: one for i, one in asked.items() if not _barred(made[i], every)}
+    said = dict(zip(open_to, judged(list(open_to.values()), len(asked) - len(open_to)), strict=True))
     return tuple(replace(cell, verdict=said.get(i)) for i, cell in enumerate(made))
 
 
@@ -89,9 +90,9 @@ def _cell(claim: Claim, own: Cell | None, every: Sequence[Cell], trials: Mapping
     return TableCell(claim, measured(own, claim.measure), rate, None, same_setting(trials[own], claim), worked(own), own)
 
 
-def _asked(cell: TableCell, every: Sequence[Cell]) -> Asked | None:
-    """What is asked of a cell; None where there is nothing to compare: no printed value, one trial, or an attack that fails."""
-    if cell.trials is None or len(cell.trials.seeds) < 2 or _barred(cell, every):
+def _asked(cell: TableCell) -> Asked | None:
+    """What is asked of a cell; None where there is nothing to compare: no printed value, or one trial."""
+    if cell.trials is None or len(cell.trials.seeds) < 2:
         return None
     ours = judged_mean(cell.trials, cell.claim.measure)
     paper = printed(cell.claim, cell.trials.success if cell.claim.measure == "success" else cell.trials.accuracy)

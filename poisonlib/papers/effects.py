@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..experiments import rules
-from .cells import Cell, control, undefended
+from .cells import Cell, control, outcomes, undefended
 from .claims import Claim
-from .gaps import barred, gap
+from .gaps import barred, gap, seeds
 from .means import Mean
 from .verdicts import holm
 
@@ -29,7 +29,7 @@ class Shift:
 class Effect:
     """An attack under a defence beside the same attack without one, in the same trials.
 
-    All p-values are one-sided and Holm's, over the defences of the table.
+    All p-values are one-sided and Holm's, over the defences of the table; those that the gate stops count, too.
     """
 
     row: str
@@ -52,9 +52,10 @@ class Effect:
         return "lowers" if self.lowers <= level else "raises" if self.raises <= level else "undecided"
 
     def shown(self) -> dict:
-        """For the reader: success in per cent, its difference in points with the 95 % interval, natural log-odds."""
-        level = 1 - rules().level
-        low, high = (100 * end for end in self.gap.interval(level)) if self.gap else (np.nan, np.nan)
+        """For the reader: success in per cent, its difference in points with the interval of a one-sided test (90 % where its
+        level is 5 %), natural log-odds.
+        """
+        low, high = (100 * end for end in self.gap.interval(1 - 2 * rules().level)) if self.gap else (np.nan, np.nan)
         return {
             "row": self.row,
             "column": self.column,
@@ -62,7 +63,7 @@ class Effect:
             "undefended %": f"{100 * self.undefended:.1f}",
             "defended %": f"{100 * self.success:.1f}",
             "difference": f"{100 * (self.success - self.undefended):+.1f} ({low:+.1f} to {high:+.1f})" if self.gap else "",
-            "p": f"{self.lowers:.2g}" if self.gap else "",
+            "p": "" if self.word == "not tested" else f"{self.lowers:.2g}",
             "success": self.word,
             "log-odds": f"{self.shift.value:+.2f}" if self.shift else "",
             "p lower": f"{self.shift.p:.2g}" if self.shift else "",
@@ -83,8 +84,7 @@ def _effect(claim: Claim, cell: Cell, every: Sequence[Cell]) -> Effect | None:
     if plain is None:
         return None
     difference, clean = gap(cell, plain, "success"), control(plain, every)
-    shared = set(cell.seeds) & set(plain.seeds) or set(cell.seeds) | set(plain.seeds)
-    rates = [np.mean([hit for seed, hit in zip(c.seeds, c.success, strict=True) if seed in shared]) for c in (cell, plain)]
+    rates = [np.mean([outcomes(c, "success")[seed] for seed in s]) for c, s in zip((cell, plain), seeds(cell, plain), strict=True)]
     sides = [1.0, 1.0] if difference is None else [float(difference.below(0.0)), float(difference.above(0.0))]
     left = shift(cell, clean, "greater") if clean else None
     change, gate = shift(cell, plain, "less"), barred(cell, every)
@@ -92,11 +92,11 @@ def _effect(claim: Claim, cell: Cell, every: Sequence[Cell]) -> Effect | None:
 
 
 def _corrected(found: Sequence[Effect]) -> list[Effect]:
-    """The effects with Holm's p-values. Those on success are over what is tested, those on log-odds over all that have them."""
+    """The effects with Holm's p-values. Those on success are over what is measured, those on log-odds over all that have them."""
     tested = [i for i, each in enumerate(found) if each.word != "not tested"]
-    made = list(found)
+    made, stopped = list(found), sum(each.gap is not None for each in found) - len(tested)
     for side in ("lowers", "raises"):
-        for i, p in zip(tested, holm([getattr(found[i], side) for i in tested]), strict=True):
+        for i, p in zip(tested, holm([getattr(found[i], side) for i in tested], stopped), strict=True):
             made[i] = replace(made[i], **{side: p})
     for side in ("shift", "left"):
         having = [i for i, each in enumerate(made) if getattr(each, side)]

@@ -1,36 +1,87 @@
-"""How many trials a question needs, before they are run; for independent hits or misses.
+"""How many trials a question needs, before they are run: hits or misses, independent of each other, of the same seeds in two cells.
 
-Rates in [0, 1] spread less than hits and misses, so what is enough here is enough for them. Shares are compared after the arcsine
-transform (Cohen 1988); the wrong tail of a two-sided test is left out. Fisher's exact test needs about 2 / |p1 - p2| more trials.
+The test is the one that verdicts rest on: McNemar's exact test (`means.Bounded`), one-sided, of one sentence alone. Rates in [0, 1]
+spread less than hits and misses, but the least number of trials that can show anything is the same for them.
 """
 
 import math
 from statistics import NormalDist
 
+import numpy as np
+
 from .. import check
+
+MANY = 1024  # trials from which on the normal approximation serves (Connor, *Sample size for testing differences* ..., 1987)
 
 
 def trials_to_tell(p1: float, p2: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Trials in each of two arms for a two-sided test at ``alpha`` to find p1 and p2 different with probability ``power``."""
+    """Trials in each of two cells to find the higher of the rates p1 and p2 higher with probability ``power``."""
     _check(p1=p1, p2=p2, power=power, alpha=alpha)
     if p1 == p2:
         raise ValueError(f"p2={p2!r}: choose another rate than p1, as no number of trials tells equal rates apart")
-    effect = 2 * (math.asin(math.sqrt(p1)) - math.asin(math.sqrt(p2)))
-    return _whole(2 * _size(effect, power, alpha / 2))
+    low, high = 0, 1
+    while high <= MANY and _found(p1, p2, high, alpha) < power:
+        low, high = high, 2 * high
+    if high > MANY:
+        return _approximate(p1, p2, power, alpha)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _found(p1, p2, middle, alpha) >= power else (middle, high)
+    return high
 
 
-def detectable(p: float, trials: int, power: float = 0.8, alpha: float = 0.05, paper_trials: int | None = None) -> float | None:
-    """The largest share below p that our ``trials`` tell from p with probability ``power``; None where even 0 is too close.
+def _found(p1: float, p2: float, trials: int, alpha: float) -> float:
+    """The probability that McNemar's exact test finds the higher rate higher."""
+    from scipy.stats import binom
 
-    p was found in ``paper_trials``; without that number, in as many trials as ours.
+    gain, loss = sorted((p1 * (1 - p2), p2 * (1 - p1)), reverse=True)
+    discordant = np.arange(trials + 1)
+    enough = binom.isf(alpha, discordant, 0.5) + 1  # gains among so many that are a rejection
+    return float(binom.pmf(discordant, trials, gain + loss) @ binom.sf(enough - 1, discordant, gain / (gain + loss)))
+
+
+def _approximate(p1: float, p2: float, power: float, alpha: float) -> int:
+    gap, discordant = abs(p1 - p2), p1 * (1 - p2) + p2 * (1 - p1)
+    quantile = NormalDist().inv_cdf
+    return math.ceil(((math.sqrt(discordant) * -quantile(alpha) + math.sqrt(discordant - gap**2) * quantile(power)) / gap) ** 2)
+
+
+def detectable(p: float, trials: int, gate: float, power: float = 0.8, alpha: float = 0.05) -> float | None:
+    """The largest success under a defence that so many trials tell from ``p``, the success without it, with probability ``power``;
+    None where they would not tell even 0.
+
+    The attack must be shown to beat a clean control that never succeeds by more than ``gate``, in the same trials, too.
     """
     _check(p=p, power=power, alpha=alpha)
-    theirs = trials if paper_trials is None else paper_trials
-    for name, count in (("trials", trials), ("paper_trials", theirs)):
-        check.whole(name, count, 1)
-    effect = math.sqrt(_size(1, power, alpha / 2) * (1 / trials + 1 / theirs))
-    angle = math.asin(math.sqrt(p)) - effect / 2  # an effect is 2 asin(sqrt(p1)) - 2 asin(sqrt(p2))
-    return math.sin(angle) ** 2 if angle >= 0 else None
+    check.whole("trials", trials, 1)
+    check.share("gate", gate)
+    chance = _telling(p, trials, gate, alpha)
+    low, high = 0.0, p  # told and not told
+    if chance(low) < power:
+        return None
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) >= power else (low, middle)
+    return low
+
+
+def _telling(p: float, trials: int, gate: float, alpha: float):
+    """The probability of passing the gate and telling, as a function of the success under the defence."""
+    from scipy.stats import binom
+
+    from .means import Bounded
+
+    hits = np.arange(trials + 1)
+    passes = [float(Bounded((1.0,) * k + (0.0,) * (trials - k), -1.0).above(gate)) <= alpha for k in hits]
+    lost, gained = np.meshgrid(hits, hits, indexing="ij")
+    told = binom.sf(lost - 1, lost + gained, 0.5) <= alpha  # of hits without the defence, so many are lost, and others gained
+    weights = binom.pmf(hits, trials, p) * passes
+
+    def chance(q: float) -> float:
+        sides = ((binom.pmf(hits[: k + 1], k, 1 - q), binom.pmf(hits[: trials - k + 1], trials - k, q)) for k in hits)
+        return float(sum(w * (a @ told[: len(a), : len(b)] @ b) for w, (a, b) in zip(weights, sides, strict=True) if w))
+
+    return chance
 
 
 def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -41,17 +92,9 @@ def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: f
     _check(p=p, margin=margin, power=power, alpha=alpha)
     if p in (0, 1):
         raise ValueError(f"p={p!r}: choose a rate above 0 and below 1, where the normal approximation has a spread")
-    return _whole(_size(margin / math.sqrt(p * (1 - p)), (1 + power) / 2, alpha))
-
-
-def _size(effect, power, alpha) -> float:
-    """Values of variance 1 for a one-sided normal test of their mean to find ``effect``."""
     quantile = NormalDist().inv_cdf
-    return ((quantile(power) - quantile(alpha)) / effect) ** 2
-
-
-def _whole(trials: float) -> int:
-    return max(1, math.ceil(trials - 1e-6))
+    spread = math.sqrt(p * (1 - p)) * (quantile((1 + power) / 2) - quantile(alpha))
+    return max(1, math.ceil((spread / margin) ** 2 - 1e-6))
 
 
 def _check(power, alpha, margin=0.5, **shares):

@@ -80,7 +80,7 @@ def paired_difference(
 ) -> Estimate:
     """Mean of a - b over trials that share their seeds; outcomes (0 or 1) or rates, in the same order; as `mean_rate`.
 
-    Hits and misses have Tango's interval, and McNemar's mid-p value at 0 (`means.PairedHits`).
+    Of hits and misses, the p-value at 0 is that of McNemar's exact test (`means.Bounded`).
     """
     a, b = _values(a, "a"), _values(b, "b")
     if len(a) != len(b):

@@ -3,7 +3,8 @@
 Three questions are asked of a cell. *The printed value*: does our rate lie within the margin of it, taken as it stands (two
 one-sided tests; Schuirmann 1987)? *Its count*: is it among those that our trials lead one to expect of the paper's? *Its n*: could
 so few trials have told our rate from the printed one (Simonsohn, *Small telescopes*, 2015)? The rules are those of
-`experiments.rules`; p-values are corrected by Holm (1979) over a table.
+`experiments.rules`; p-values are corrected by Holm (1979) over a table, as if what the gate stops had been tested and not shown:
+which attacks pass it depends on the same trials.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,7 @@ FINDING = {  # the words for a sentence
     "holds": "our trials show it",
     "contradicted": "our trials show the opposite",
     "undecided": "our trials show neither",
-    "not tested": "the undefended attack is not shown to beat its clean control, or the cells share fewer than two seeds",
+    "not tested": "the undefended attack is not shown to beat its clean control, or there are fewer than two trials to compare",
 }
 
 
@@ -72,10 +73,10 @@ class Asked:
         return float(min(1, 2 * min(ends)))
 
 
-def judged(asked: Sequence[Asked]) -> list[CellVerdict]:
-    """The verdicts on the cells of a table, each kind of p-value corrected over all of them."""
-    within, outside = (holm([getattr(each, side) for each in asked]) for side in ("within", "outside"))
-    counts = holm([together(each.ours, each.paper) for each in asked])
+def judged(asked: Sequence[Asked], stopped: int = 0) -> list[CellVerdict]:
+    """The verdicts on the cells of a table, each kind of p-value corrected over all of them and so many that the gate stops."""
+    within, outside = (holm([getattr(each, side) for each in asked], stopped) for side in ("within", "outside"))
+    counts = holm([together(each.ours, each.paper) for each in asked], stopped)
     return [_judged(*each) for each in zip(asked, within, outside, counts, strict=True)]
 
 
@@ -109,9 +110,14 @@ class Question:
     bound: float | None = None
 
     @property
+    def measured(self) -> bool:
+        """Whether there are enough trials for a test."""
+        return self.gap is not None or (self.bound is not None and self.first.trials > 1)
+
+    @property
     def tested(self) -> bool:
         """Whether a verdict is asked for."""
-        return not self.gate and (self.gap is not None or (self.bound is not None and self.first.trials > 1))
+        return self.measured and not self.gate
 
     @property
     def p(self) -> float:
@@ -133,15 +139,16 @@ class Question:
 
 
 def answered(questions: Sequence[Question]) -> list[Verdict]:
-    """The verdicts on the sentences of a table: one-sided tests, corrected over those that could be tested."""
+    """The verdicts on the sentences of a table: one-sided tests, corrected over those that are measured."""
     tested = [each for each in questions if each.tested]
-    pairs = zip(holm([each.p for each in tested]), holm([each.against for each in tested]), strict=True)
+    stopped = sum(each.measured for each in questions) - len(tested)
+    pairs = zip(*(holm([getattr(each, side) for each in tested], stopped) for side in ("p", "against")), strict=True)
     corrected = iter(list(pairs))
     return [_answered(each, *next(corrected)) if each.tested else _silent(each) for each in questions]
 
 
 def _silent(question: Question) -> Verdict:
-    return Verdict("not tested", f"not tested: {question.gate or 'the cells share fewer than two seeds'}.", 1.0, 1.0)
+    return Verdict("not tested", f"not tested: {question.gate or 'there are fewer than two trials to compare'}.", 1.0, 1.0)
 
 
 def _answered(question: Question, p: float, against: float) -> Verdict:
@@ -149,8 +156,9 @@ def _answered(question: Question, p: float, against: float) -> Verdict:
     word = "holds" if p <= level else "contradicted" if against <= level else "undecided"
     link = {"holds": "", "contradicted": "that ", "undecided": "whether "}[word]
     shown, judge = against if word == "contradicted" else p, question.gap or question.first
-    low, high = (100 * end for end in judge.interval(1 - level))
-    interval = f"{100 * (1 - level):g} % interval {low:+.1f} to {high:+.1f}, p = {shown:.2g} ({judge.name}, Holm)"
+    sided = 1 - 2 * level  # of the interval that a one-sided test belongs to
+    low, high = (100 * end for end in judge.interval(sided))
+    interval = f"{100 * sided:g} % interval {low:+.1f} to {high:+.1f}, p = {shown:.2g} ({judge.name}, Holm)"
     return Verdict(word, f"{word}: {link}{_said(question)}, its {interval}.", question.p, question.against)
 
 
@@ -167,9 +175,12 @@ def _counted(value: float, trials: int) -> str:
     return f"{100 * value:.1f} % ({plural(trials, 'trial')})"
 
 
-def holm(p_values: Iterable[float]) -> list[float]:
-    """Holm's corrected p-values (1979): with a bound on each, the probability of any false rejection is below that bound."""
+def holm(p_values: Iterable[float], others: int = 0) -> list[float]:
+    """Holm's corrected p-values (1979): with a bound on each, the probability of any false rejection is below that bound.
+
+    ``others``: how many further ones of the family are 1.
+    """
     p_values = np.asarray(list(p_values), dtype=float)
     order = np.argsort(p_values)
-    corrected = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)))
+    corrected = np.minimum(1, np.maximum.accumulate(p_values[order] * (np.arange(len(p_values), 0, -1) + others)))
     return corrected[np.argsort(order)].tolist()

@@ -37,7 +37,7 @@ class NoisySGD(Step):
     def backward(self, network: nn.Module, loss: Callable, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         value = loss(x, y)
         parameters = [p for p in network.parameters() if p.requires_grad]
-        gradients = torch.autograd.grad(value, parameters)
+        gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
         for parameter, gradient in zip(parameters, self.mechanism(gradients, generator), strict=True):
             parameter.grad = gradient
         return value

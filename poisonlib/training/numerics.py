@@ -80,9 +80,10 @@ def fastest_precision() -> str:
 def settings(numerics: Numerics, threads: int = 1):
     """Inside the block, torch is deterministic and uses this precision and number of CPU threads; afterwards all is restored.
 
-    The number of threads changes bits, too, so repeatable trials run with one.
+    The number of threads changes bits, too, so repeatable trials run with one. So does torch's default dtype, here float32.
     """
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision()
+    dtype = torch.get_default_dtype()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
     fill = torch.utils.deterministic.fill_uninitialized_memory
     tf32 = numerics.precision == "tf32"
@@ -92,15 +93,17 @@ def settings(numerics: Numerics, threads: int = 1):
             f"or set {WORKSPACE}=:4096:8 before the process starts",
             stacklevel=3,
         )
+    torch.set_default_dtype(torch.float32)
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms`, but that imports the compiler for two seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time, and no step reads what it has not written
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = False, tf32
     try:
-        with _repeatable_compiler() if numerics.compiled else contextlib.nullcontext():
+        with torch.enable_grad(), _repeatable_compiler() if numerics.compiled else contextlib.nullcontext():
             yield
     finally:
+        torch.set_default_dtype(dtype)
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
         torch.set_float32_matmul_precision(before[2])

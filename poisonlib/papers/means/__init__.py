@@ -14,7 +14,6 @@ from ._mean import either as either
 from .betting import Betting as Betting
 from .bounded import Bounded as Bounded
 from .gaussian import Gaussian as Gaussian
-from .paired_hits import PairedHits as PairedHits
 from .student import Student as Student
 from .unpaired import Unpaired as Unpaired
 from .unpaired import combined as combined
@@ -34,9 +33,4 @@ def mean(values: Sequence | np.ndarray, *, even: bool = False, planned: bool = T
 
 def paired(first: Sequence, second: Sequence, *, even: bool = False, planned: bool = True) -> Mean:
     """The mean of first - second over trials that they share, in the same order; hits and misses or rates in [0, 1]."""
-    hits = planned and not even and set(first) | set(second) <= {0, 1}
-    if hits:
-        gained = sum(a > b for a, b in zip(first, second, strict=True))
-        lost = sum(a < b for a, b in zip(first, second, strict=True))
-        return PairedHits(gained, lost, len(first))
     return mean([a - b for a, b in zip(first, second, strict=True)], even=even, planned=planned, lowest=-1.0)

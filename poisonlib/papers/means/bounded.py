@@ -15,7 +15,8 @@ class Bounded(Mean):
 
     That mean's density is the B-spline with these values as its knots (Curry & Schoenberg 1966), so its distribution function is a
     spline of one degree more, here with as many zeros as ones for coefficients. Where all values are 0 or 1 this is Clopper and
-    Pearson's (1934). Its validity is proven in special cases only; no counterexample is known.
+    Pearson's (1934); of differences between hits and misses in the same trials it is, at the bound 0, McNemar's exact test (1947).
+    Its validity is proven in special cases only; no counterexample is known.
     """
 
     name: ClassVar[str] = "bounded (Gaffke)"

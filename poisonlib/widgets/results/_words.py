@@ -98,7 +98,7 @@ def _percent(rate: Estimate) -> str:
 def power(p1: float, p2: float, sure: float, cells: int, times: Sequence[Cost]) -> str:
     """The number of trials that tell the rates apart with probability ``sure``, and the hours that the planned grid takes."""
     each = needed(p1, p2, sure)
-    rates = f"To tell {100 * p1:.0f} % from {100 * p2:.0f} % with a power of {100 * sure:.0f} % (two-sided test at 5 %)"
+    rates = f"To tell {100 * p1:.0f} % from {100 * p2:.0f} % with a power of {100 * sure:.0f} % (one-sided exact test at 5 %)"
     question = f"{rates}, each cell needs {each} trials, and {cells} cells need {each * cells}."
     if not times:
         return f"{question} No selected trial was timed, so the hours are not known."
