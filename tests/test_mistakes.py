@@ -78,7 +78,8 @@ CLASSES = """
 
     def outcome(trials, ledger, workers=0):
         try:
-            return [json.loads(r.measured())["result"] for r in experiments.run(trials, workers=workers, ledger=Ledger.open(ledger))]
+            found = experiments.run(trials, workers=workers, ledger=Ledger.open(ledger))
+            return [json.loads(record.measured())["result"] for record in found]
         except Exception as error:
             return str(error).strip().splitlines()[-2:][0] if len(str(error).splitlines()) > 1 else str(error)
 

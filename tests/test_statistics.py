@@ -223,6 +223,19 @@ def test_a_detectable_drop_passes_the_gate_and_the_test(p, n):
     assert power.detectable(p, n + 4, 0.10) > q
 
 
+@pytest.mark.parametrize("n", [1, 6, 8, 20])
+@pytest.mark.parametrize("gate", [0.0, 0.1, 0.5])
+def test_the_gate_of_planned_trials_is_that_of_the_verdicts(n, gate):
+    for hits in range(n + 1):
+        expected = float(paired([1] * hits + [0] * (n - hits), [0] * n).above(gate))
+        assert power.beats(hits, n, gate) == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_drop_that_many_trials_tell_goes_on_from_that_of_few():
+    exact, approximate = power.detectable(0.45, power.FEW, 0.0), power.detectable(0.45, power.FEW + 1, 0.0)
+    assert approximate == pytest.approx(exact, abs=0.01) and power.detectable(0.45, 2000, 0.1) > approximate
+
+
 @pytest.mark.parametrize(("p", "n"), [(0.9, 4), (1.0, 5), (0.9, 6), (0.45, 20)])
 def test_too_few_trials_tell_no_drop_at_all(p, n):
     assert power.detectable(p, n, 0.10) is None

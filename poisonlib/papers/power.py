@@ -5,12 +5,14 @@ spread less than hits and misses, but the least number of trials that can show a
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 
 from .. import check
 
+FEW = 200  # trials up to which the drop that they tell is computed exactly
 MANY = 1024  # trials from which on the normal approximation serves (Connor, *Sample size for testing differences* ..., 1987)
 
 
@@ -55,33 +57,68 @@ def detectable(p: float, trials: int, gate: float, power: float = 0.8, alpha: fl
     _check(p=p, power=power, alpha=alpha)
     check.whole("trials", trials, 1)
     check.share("gate", gate)
-    chance = _telling(p, trials, gate, alpha)
+    passes = [beats(k, trials, gate) <= alpha for k in range(trials + 1)] if trials <= FEW else []
+    critical = np.array([_critical(discordant, alpha) for discordant in range(trials + 1)]) if passes else None
+
+    def told(q: float) -> bool:
+        if not passes:
+            return q < p and _approximate(p, q, power, alpha) <= trials
+        return _telling(p, q, passes, critical) >= power
+
     low, high = 0.0, p  # told and not told
-    if chance(low) < power:
+    if not told(low):
         return None
     while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (middle, high) if chance(middle) >= power else (low, middle)
+        low, high = (middle, high) if told(middle) else (low, middle)
     return low
 
 
-def _telling(p: float, trials: int, gate: float, alpha: float):
-    """The probability of passing the gate and telling, as a function of the success under the defence."""
-    from scipy.stats import binom
+def beats(hits: int, trials: int, gate: float) -> float:
+    """The p-value against "the attack beats its control by at most ``gate``" where so many trials are hit and no control is.
 
-    from .means import Bounded
+    It is that of `means.Bounded`: of sums of exponential waiting times, which end in binomial tails.
+    """
+    misses = trials - hits if gate else 0  # which count for nothing at 0
+    one, none = (1 - gate) / (1 + gate), gate / (1 + gate)  # what a hit and a miss weigh beside the value at the lowest end
+    if not hits:
+        return 1.0
+    later = _before(misses, hits, one, none)
+    tilted = _before(misses, hits, one / (1 + one), none / (1 - none))
+    return 1 - later + tilted / ((1 + one) ** hits * (1 - none) ** misses)
 
-    hits = np.arange(trials + 1)
-    passes = [float(Bounded((1.0,) * k + (0.0,) * (trials - k), -1.0).above(gate)) <= alpha for k in hits]
-    lost, gained = np.meshgrid(hits, hits, indexing="ij")
-    told = binom.sf(lost - 1, lost + gained, 0.5) <= alpha  # of hits without the defence, so many are lost, and others gained
-    weights = binom.pmf(hits, trials, p) * passes
 
-    def chance(q: float) -> float:
-        sides = ((binom.pmf(hits[: k + 1], k, 1 - q), binom.pmf(hits[: trials - k + 1], trials - k, q)) for k in hits)
-        return float(sum(w * (a @ told[: len(a), : len(b)] @ b) for w, (a, b) in zip(weights, sides, strict=True) if w))
+def _before(first: int, second: int, slow: float, quick: float) -> float:
+    """The probability that ``first`` events, ``quick`` apart on average, come before ``second`` events that are ``slow`` apart."""
+    if not first:
+        return 1.0
+    share = slow / (slow + quick)
+    return float(_binomial(first + second - 1, share)[first:].sum())
 
-    return chance
+
+def _critical(discordant: int, alpha: float) -> int:
+    """The least losses among so many discordant trials that McNemar's exact test takes for a fall."""
+    tails = np.cumsum(_binomial(discordant, 0.5)[::-1])  # of all lost, of all but one, ...
+    return discordant + 1 - int((tails <= alpha * (1 + 1e-12)).sum())
+
+
+def _telling(p: float, q: float, passes: Sequence[bool], critical: np.ndarray) -> float:
+    """The probability of passing the gate and telling, where the success without and with the defence is p and q."""
+    trials, chance = len(passes) - 1, 0.0
+    for hits, weight in enumerate(_binomial(trials, p)):
+        if passes[hits] and weight:
+            lost, gained = np.arange(hits + 1)[:, None], np.arange(trials - hits + 1)
+            both = _binomial(hits, 1 - q)[:, None] * _binomial(trials - hits, q)
+            chance += weight * both[lost >= critical[lost + gained]].sum()
+    return float(chance)
+
+
+def _binomial(n: int, p: float) -> np.ndarray:
+    """The probabilities of 0 to n hits in n trials."""
+    if p in (0, 1):
+        return np.eye(n + 1)[round(n * p)]
+    k, logs = np.arange(n + 1), np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    return np.exp(logs[n] - logs - logs[::-1] + k * math.log(p) + (n - k) * math.log1p(-p))
 
 
 def trials_for_equivalence(p: float, margin: float, power: float = 0.8, alpha: float = 0.05) -> int:
