@@ -19,6 +19,7 @@ from .style import CHANCE, PAPER, ROOM, colours, short, small_lines, small_print
 OURS = "ours, 95 % interval"
 WIDEST, NARROWEST, PANEL = 8.6, 4.6, 2.6  # inches: of the figure, and of one of its panels at most
 LETTER, LINE = 0.072, 46  # inches of one letter of a label, and letters in its lines
+WORDS = {"SS": "Spectral signatures", "AC": "Activation clustering", "CUTMIX": "CutMix"}  # of columns in capitals
 GAP = 0.28  # inches between panels
 ABOVE, BELOW = 0.65, 0.8  # inches above and below the rows: headings; scale and legend
 
@@ -57,9 +58,9 @@ def forest(comparison: Comparison) -> Drawing:
 
 
 def _heading(cell: TableCell) -> Heading:
-    """The column's, in small letters where the paper has none but capitals."""
+    """The column's, in small letters where the paper has none but capitals, and its abbreviations written out."""
     column = cell.claim.column
-    return Heading(column.title() if column.isupper() else column, cell.claim.measure)
+    return Heading(WORDS.get(column) or (column.title() if column.isupper() else column), cell.claim.measure)
 
 
 def _compared(cell: TableCell, rows: Sequence[str], headings: Sequence[Heading]) -> Mark:

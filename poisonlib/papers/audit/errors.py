@@ -2,7 +2,8 @@
 
 *Just How Toxic is Data Poisoning?*, A.1: E = sqrt(P (1 - P) / N), "where P is the observed probability of success, and N is the
 number of trials. If there are fewer than five observed successes or failures, we set P = 1/2 to upper-bound standard error." Where
-networks are trained on the same poisons and averaged, N may be read in two ways: the trials, or the trained networks.
+networks are trained on the same poisons and averaged, N may be read in two ways: the trials, as it says, or the trained networks.
+An error that follows from either is not off.
 """
 
 import math
@@ -56,7 +57,8 @@ class ErrorCheck:
 
     @property
     def off(self) -> bool:
-        return self.reading != NETWORKS
+        """Whether the error follows from neither reading of N."""
+        return self.reading not in (NETWORKS, TRIALS)
 
     @property
     def factor(self) -> float:

@@ -119,7 +119,8 @@ def _by_words() -> Iterator[Condition]:
                 found.setdefault((claim.measure, *sorted(claim.means.items())), []).append(claim)
     for cells in found.values():
         if len(cells) > 1:
-            yield Condition(f"{cells[0].row}, {cells[0].column}", tuple(cells), SAME_WORDS)
+            several = len({claim.paper for claim in cells}) > 1  # no sentence of either says that these are the same runs
+            yield Condition(f"{cells[0].row}, {cells[0].column}", tuple(cells), SAME_WORDS, several)
 
 
 def _benchmark() -> Iterator[Condition]:

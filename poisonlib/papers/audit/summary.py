@@ -46,7 +46,7 @@ class Audit:
 
     @property
     def off(self) -> list[ErrorCheck]:
-        """Standard errors that do not follow from the rule with N = trained networks."""
+        """Standard errors that do not follow from the rule, be N the trials or the trained networks."""
         return [each for each in self.errors if each.off]
 
     @property

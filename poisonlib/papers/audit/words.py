@@ -92,7 +92,7 @@ def rules(audit: Audit) -> Whole:
 
 
 def off_rule(audit: Audit) -> Whole:
-    """Every standard error that does not follow from the rule with N = trained networks."""
+    """Every standard error that does not follow from the rule, be N the trials or the trained networks."""
     return Whole([_off(each) for each in audit.off])
 
 
@@ -148,7 +148,7 @@ def repeated(audit: Audit) -> Whole:
 
 
 def _repeated(each: Condition) -> dict[str, str]:
-    kind = "our reading" if each.our_reading else "one n: contradictory" if each.one_n else "other n: other runs"
+    kind = "other n: other runs" if not each.one_n else "our reading" if each.our_reading else "one n: contradictory"
     if each.p is None:
         chance = f"if runs spread by {each.spread:.2g} points or more (at most {each.most_spread:.0f})"
     else:
