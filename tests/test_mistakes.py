@@ -193,8 +193,7 @@ except ValueError as error:
 
 def test_empty_lists_and_numbers_of_numpy_in_a_grid():
     for given in ({"attack": [], "defence": "none"}, {"attack": "patch", "defence": []}):
-        with pytest.raises(ValueError, match="give at least one of each"):
-            experiments.grid("backdoor", "quick", **given)
+        assert experiments.grid("backdoor", "quick", **given) == []  # as notebooks have it where a side question is left out
     check.whole("trials", np.int64(2), 1)
     with pytest.raises(ValueError, match="trials=True"):
         check.whole("trials", True, 1)

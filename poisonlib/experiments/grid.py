@@ -66,8 +66,6 @@ def grid(
     checks.whole("starts", starts, 1, MOST)
     defences = [read_defence(choice, base.defences) for choice in _listed(defence)]
     rows = [(_attack(choice, base.attacks).facing(d.changes_training), d) for choice in _listed(attack) for d in defences]
-    if not rows:
-        raise ValueError(f"attack={attack!r}, defence={defence!r}: give at least one of each")
     first = base.first_seed if first_seed is None else first_seed
     checks.whole("first_seed", first)
     seeds = [(seed, start) for seed in range(first, first + count) for start in range(starts)]
