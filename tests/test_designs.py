@@ -147,7 +147,8 @@ class TestTablesThatStandTogether:
     def test_nothing_is_said_of_two_attacks_neither_of_which_succeeds(self):
         compared = papers.compare(records({"table4": 1, "table8": 0, "table12": 0}), "just_how_toxic", ABLATION)
         assert compared.word("fc-falls-at-eps-8") == "not tested"
-        assert compared.word("fc-below-20-in-black-box") == "holds", "a bound alone asks for no attack"
+        (bound,) = (said for finding, said in compared.findings if finding.id == "fc-below-20-in-black-box")
+        assert bound.word == "undecided" and bound.p == pytest.approx(0.8**20), "a bound alone asks for no attack"
 
     def test_keep_the_evidence_on_a_sentence_with_one_cell_or_two(self, tmp_path, monkeypatch):
         monkeypatch.setenv("POISONLIB_OUTPUTS", str(tmp_path))
