@@ -160,6 +160,8 @@ def test_cells_that_share_few_seeds_are_compared_as_independent_trials():
     assert isinstance(gap(first, second, "success"), Unpaired) and float(gap(first, second, "success").above(0)) < 0.01
     larger = cell_of(range(9, 30), [0] * 21)
     assert seeds(larger, first) == (list(range(10, 30)), list(range(10))), "in the smaller cell"
+    third = cell_of(range(7, 17), [0] * 10)
+    assert seeds(first, third) == (list(range(10)), list(range(10, 17))), "three of ten are few"
     half = cell_of(range(5, 15), [0] * 10)
     assert seeds(first, half) == (list(range(5, 10)),) * 2 and gap(first, half, "success").trials == 5
     assert (
