@@ -15,6 +15,7 @@ import importlib.util
 import sys
 import sysconfig
 import time
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,108 +28,6 @@ BOOKKEEPING = {
     *(f"{PACKAGE}.{name}" for name in ("check", "files", "interactive", "locks", "paths", "registry", "source", "syntax")),
     *(f"{PACKAGE}.experiments.{name}" for name in _DESCRIBING),
     f"{PACKAGE}.data._content",
-}
-REWRITTEN = {  # (digests of its code and of that before): it does what it did, as tests show, so records stay valid
-    f"{PACKAGE}.attacks": (
-        "23cf7506ba0ebc23ae11d3fbb98b83d6ac54e0e271a3eb3978e5fb6a1bc17ccb",
-        "ebe235f5c43c0be60b6fc72758a6a2b401819a5a0c65ad60fabd7f957285e51e",
-    ),
-    f"{PACKAGE}.attacks._compiled": (
-        "ddd8c86421e34fbde96de87e70488e175702e3a7585e8244041095318279201e",
-        "d10d9d55357a7f61e24e358ce670da84e0209b6ebf8b2cbe19383e1b6de8b55c",
-    ),
-    f"{PACKAGE}.attacks._double_backward": (
-        "9b6a88e3873e150d6fee64337b3ba39ddd8dd8e13b10c216859e2958897e865f",
-        "1206ea4e1fc2367b171893c0855f8250171224327a0d325937bf88227aff628b",
-    ),
-    f"{PACKAGE}.attacks._targeted": (
-        "c80c7825a7f6cfdf5a9a2e16a80c2812ed73420bd4831cf4f436a9aee5af01dd",
-        "958f428dae4da902e102c41383ec72c77c8e8ab8f23a77b1874e82a7333d9cce",
-    ),
-    f"{PACKAGE}.attacks._unrolled": (
-        "77984b41d18f3927bf25c4d612886966e43c98842be362fed9b736471fbf4680",
-        "27d5c6d331de5834f1fb69688cab8a88afbf327120619a0b7d09614837f1628d",
-    ),
-    f"{PACKAGE}.attacks.feature_collision": (
-        "74fb4a578137434d6f385773f401326e87b5bbb890608912c8cc1c1ebc9699e6",
-        "c87a36ad37764f36f8829c5e8409a704bca966c7f121f5e03d09ad9ff7e0dd0a",
-    ),
-    f"{PACKAGE}.attacks.gradient_matching": (
-        "532cf9c33ac7684a50faf63559ad45d00348065b79b91ff928bf31c031ae9e95",
-        "a8741f03f200d57b75f0fb638670173811eecd1cfc399f7af6e0baf507959adf",
-    ),
-    f"{PACKAGE}.augment._colour": (
-        "62e2bfa814629d765ceeb287be61132e2871ce38bb8a106e6a5805130c8981a7",
-        "58c89c86a76bddfaccc45ff4e9dff3fd1b8b998b3ff0045aa99149063a917b52",
-    ),
-    f"{PACKAGE}.augment.bilinear_crop": (
-        "c747621ea708622888039b75bce3244f95c4bb320add49c9b060b89892144cb5",
-        "aeb7549c1382ba190cb6ab92af4266dde39ca3c40ba16d4c2805cb6808a16c75",
-    ),
-    f"{PACKAGE}.augment.crop": (
-        "bb4e62426813d2534a5d90be664d8ef4f8578ac27f4f339a932c37735af1e929",
-        "9bbec0fc12567ba596af7fa423c4e103ac4bf3b66cb8f1210c0723fb33e30e6f",
-    ),
-    f"{PACKAGE}.augment.maxup": (
-        "3ba1cb2309ec4c33afe89fdf9aec7950abf1f444ade3eae84328b344da293efc",
-        "a34e95d6460a1a8408382d7dc67839684bc5c8a22064d26cde02c1fbee84bd7a",
-    ),
-    f"{PACKAGE}.data._decoded": (
-        "d24fd0460b528bc39edebb8d61fbda68a93fbfd2b93f11b82778d93e8678dfc9",
-        "ba67f207fa6b1501596507aab22df4e937718240567b464b7e8ebb421d377321",
-    ),
-    f"{PACKAGE}.data._own": (
-        "55a072431032972a15e9e54b6f2fae45ba3f12a01e26b1bbf55d790cf7565f3f",
-        "3e7d0ee06dfed8023f2ef03b6ac259abe095397195255828215d04011b029970",
-    ),
-    f"{PACKAGE}.data._types": (
-        "7d0aa479d8504b8a33a59abe8197b66cb3c8735a3da2b560687466614c317dd7",
-        "5fbd2c24530cef470d31ae06457af78081310ad7b80b4f5f59a254996557829b",
-    ),
-    f"{PACKAGE}.data._where": (
-        "6a492aaa108ffbd0aa834e556747868ef67b7aec67a02b42362af5bf6e0521df",
-        "eac298533bb2f48618c6ddb983179a61ff4a93c6b267274b1a3229fc56d0ecae",
-    ),
-    f"{PACKAGE}.data.digits": (
-        "97202cbe13e513834579cffc6e9dfca8dbf9be74faae3e2ddd2afe0c595e8a6d",
-        "4cf5d5fc848d1db4b695f045df7a9b89f68ce03d5817756f379e199e45cefcdd",
-    ),
-    f"{PACKAGE}.experiments.crafting": (
-        "98d0a738bd250db5ea112836726d2bf2b2b12325bfa0727b1b0c278ae3636c37",
-        "a008eac26b49aa21776747e213fb310fa91582f917cecdd1f927f33698ec935c",
-    ),
-    f"{PACKAGE}.experiments.trial": (
-        "7cb9cde9e1985f2e87f62a18357fe06f8c82602d2f28a25500a8fdff643b0721",
-        "32a669e5fcc3bdcef945958da8d4fee001d8892f13b0b4eaef86fb3b66607297",
-    ),
-    f"{PACKAGE}.experiments.validation": (
-        "95a04341d7e9707b0a783355a5c9d151b13f80c24b8e0dd91dbaaadc08ddc8de",
-        "ed116b40574e6bfc7dfd4983186f4355a985f4937c6fe50b581a6b866e124a9c",
-    ),
-    f"{PACKAGE}.filters": (
-        "123faedcd74b2817b8137c990b6073908246957a7dd4306069b735a36582729f",
-        "2b9d5da812ffc69a42b5c7eb8cbf0aaf3882da8308caf55714295aa924cb0ed3",
-    ),
-    f"{PACKAGE}.steps.dp_sgd": (
-        "ecfd89b4c365c4198e384d163a07cd1051004b8a4ae448fe7097c08be856696a",
-        "b1e5952c6f86ce6f599dfa0a27296d22e953a85c0cd3648a757854c843fcc478",
-    ),
-    f"{PACKAGE}.steps.noisy_sgd": (
-        "25586f28c04d903fdce07a373501aa4b7003c6abe5c7d6e38c9a4904aab17c70",
-        "1119565c2edca05db1a0d4ef6a6f59fe536834258e5db826f3b0e84d5f7f815d",
-    ),
-    f"{PACKAGE}.training.muon": (
-        "d5736667dcc4b8e587328278eb85929f8ca7ab253fe9c8335980b15e61ed5775",
-        "577bf69f61719fd0ecd8fafbe39e513f095be9d725b161a6fe33ac6d14ece267",
-    ),
-    f"{PACKAGE}.training.numerics": (
-        "2dcb52c7fa1ad50304aa5001e2c97f8bdb8367b06577a2cfce610159014fb49c",
-        "87033ca6a0dce13281eda5e1d5dd51ff123bf8e9e3af4535166749cd73bd2ae7",
-    ),
-    f"{PACKAGE}.training.recipe": (
-        "f5b7d7e75a712bbee750c567c1adfcc776522bc76646b9b8c15aadaea31b3c8f",
-        "8da8356034a79e3ae8222179f15f2664609693b5fe081c1637564440abe116cc",
-    ),
 }
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -225,8 +124,15 @@ def _read(name: str) -> tuple[str, frozenset[str]]:
 
 def _known(name: str, digest: str) -> str:
     """The digest by which records know the code of a module."""
-    now, before = REWRITTEN.get(name, ("", ""))
+    now, before = rewritten().get(name, ("", ""))
     return before if digest == now else digest
+
+
+@functools.cache
+def rewritten() -> dict[str, tuple[str, str]]:
+    """The modules of ``rewritten.toml`` with the digests of their code now and before."""
+    listed = tomllib.loads(Path(__file__).with_name("rewritten.toml").read_text(encoding="utf-8"))
+    return {f"{PACKAGE}.{name}": (each["now"], each["before"]) for name, each in listed.items()}
 
 
 def _edited(spec) -> bool:

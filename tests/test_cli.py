@@ -99,6 +99,21 @@ def test_what_is_wrong_is_refused_before_anything_runs(capsys, outputs, argument
     assert list(outputs.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("trials", "tells"),
+    [
+        (1, "1 trial a cell tells no drop from 90%"),
+        (4, "4 trials a cell tell no drop from 90%"),
+        (12, "12 trials a cell tell a drop from 90% to 33%"),
+        (40, "40 trials a cell tell a drop from 90% to 65% or from 45% to 17%"),
+    ],
+)
+def test_a_plan_says_what_its_trials_tell(capsys, trials, tells):
+    """By the tests of the verdicts, gate included (`papers.power`)."""
+    _, out, _ = run(capsys, "plan", "strong_augmentation_table1", f"trials={trials}")
+    assert f"    {tells}; agreement within 10 points of a printed rate takes 212" in out.splitlines()
+
+
 def test_plan_counts_without_training(capsys):
     status, out, _ = run(capsys, "plan", "--profile", "quick", "strong_augmentation_table1", "trials=20")
     assert status == 0

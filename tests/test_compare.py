@@ -16,8 +16,9 @@ from poisonlib.experiments.record import Cost
 from poisonlib.papers import belonging
 from poisonlib.papers.cells import cells, chance, control
 from poisonlib.papers.dossier import dossier
+from poisonlib.papers.effects import Effect, _corrected
 from poisonlib.papers.gaps import gap, gate_takes, seeds
-from poisonlib.papers.means import Unpaired
+from poisonlib.papers.means import Unpaired, paired
 from poisonlib.papers.setting import recorded_with
 
 from . import invent
@@ -114,6 +115,17 @@ def test_nothing_is_said_of_a_defence_where_the_attack_does_not_beat_its_control
     assert "no clean control" in papers.compare(alone, "strong_augmentation", "table1").effects[0].gate
     said = {c.claim.row: c.verdict for c in comparison.cells if c.ours and c.claim.measure == "success"}
     assert said["CutMix"] is None and said["Baseline"].word == "differs"
+
+
+def test_defences_against_attacks_that_the_gate_stops_count_in_the_correction():
+    fall = paired([0.0] * 5 + [1.0] * 7, [1.0] * 12)
+    shown = Effect("mixup", "FC", 7 / 12, 1.0, fall, float(fall.below(0.0)), float(fall.above(0.0)), None, None, "")
+    stopped, unmeasured = replace(shown, column="CP", gate="the attack fails"), replace(shown, column="BP", gap=None)
+    assert shown.lowers == pytest.approx(0.5**5) and _corrected([shown])[0].word == "lowers"
+    first, second = _corrected([shown, stopped])
+    assert first.lowers == pytest.approx(2 * 0.5**5) and (first.word, second.word) == ("undecided", "not tested")
+    assert _corrected([shown, unmeasured])[0].word == "lowers", "what was not measured was no test"
+    assert (first.shown()["p"], second.shown()["p"]) == ("0.062", "")
 
 
 def test_each_defence_stands_beside_undefended_victims_of_its_seeds():

@@ -142,15 +142,15 @@ def test_notebooks_plan_what_their_cells_say(outputs):
 
 
 def test_a_module_that_was_rewritten_gives_the_images_that_records_were_made_with():
-    """`source.REWRITTEN`: the fingerprints in the kept records are those of `load_digits`, as scikit-learn reads it."""
+    """`source.rewritten`: the fingerprints in the kept records are those of `load_digits`, as scikit-learn reads it."""
     kept = [read(path) for path in Ledger(paths.root() / "outputs" / "reference" / "quick" / "trials").stored[::50]]
     digits = [each for each in kept if each.spec["data"]["name"] == "digits" and each.data]
     assert len({json.dumps(each.spec["data"]) for each in digits}) >= 3
     for record in digits:
         found = {split: provenance.fingerprint(read_data(record.spec["data"]), split) for split in ("train", "test")}
         assert found.items() <= record.data.items()
-    for name, (now, before) in source.REWRITTEN.items():
+    for name, (now, before) in source.rewritten().items():
         source._READ.pop(name, None)
         assert source._read(name)[0] == before != now, (
-            f"{name} was edited: leave it out of REWRITTEN, or show that it does the same"
+            f"{name} was edited: leave it out of rewritten.toml, or show that it does the same"
         )

@@ -224,7 +224,7 @@ def test_biases_and_the_head_under_muon_are_bit_for_bit_torchs_sgd(nesterov):
 
 
 def test_a_direction_that_is_written_into_the_gradients_layout_gives_the_bits_of_one_that_replaces_the_gradient(monkeypatch):
-    """As it was until 2026-11; on CUDA, torch's fused step refused that gradient. See `source.REWRITTEN`."""
+    """As it was until 2026-11; on CUDA, torch's fused step refused that gradient. See `rewritten.toml`."""
 
     class Replacing(Muon):
         @torch.no_grad()

@@ -114,7 +114,7 @@ def _telling(p: float, q: float, passes: Sequence[bool], critical: np.ndarray) -
 
 
 def _binomial(n: int, p: float) -> np.ndarray:
-    """The probabilities of 0 to n hits in n trials."""
+    """The probabilities of 0 to n hits in n trials; without scipy, as a plan would wait for its import."""
     if p in (0, 1):
         return np.eye(n + 1)[round(n * p)]
     k, logs = np.arange(n + 1), np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
